@@ -1,0 +1,169 @@
+"""Compares the five read-only checks over one fleet: this tool, Ansible, pyinfra and bare Fabric, in one run.
+
+Prints a Markdown table: wall time, controller CPU (user and system of the whole process tree) and peak memory, and the ratios.
+The hosts run on this machine too, so wall time holds their work as well; CPU is the controller's alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+HERE = Path(__file__).parent
+FORKS = 32
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One program's run over the fleet."""
+
+    name: str
+    wall: float  # seconds
+    cpu: float  # seconds
+    memory: float  # MiB, the largest single process
+    code: int
+
+
+def measure(name: str, argv: Sequence[str], env: dict[str, str], limit: float = 1200) -> Measured:
+    """Run a program to its end; CPU is what its whole tree of waited-for children used."""
+    log = Path(os.environ.get("BENCH_LOGS", "/tmp")) / f"bench-{name.split()[0]}.log"
+    program = "import resource,subprocess,sys,json,time;t=time.monotonic();"
+    program += "c=subprocess.call(sys.argv[1:]);u=resource.getrusage(resource.RUSAGE_CHILDREN);"
+    program += "sys.stderr.write('\\n'+json.dumps([time.monotonic()-t,u.ru_utime+u.ru_stime,u.ru_maxrss/1024,c]))"
+    with log.open("wb") as stream:
+        done = subprocess.run(
+            [sys.executable, "-c", program, *argv], stdout=stream, stderr=subprocess.PIPE, env=env, timeout=limit
+        )
+    last = done.stderr.decode("utf-8", "replace").rstrip().rpartition("\n")[2]
+    wall, cpu, memory, code = json.loads(last)
+    return Measured(name, wall, cpu, memory, code)
+
+
+def fleet(directory: Path, targets: int, work: Path) -> Path:
+    """An inventory of `targets` names, several for each lab host when there are fewer hosts than names."""
+    hosts = yaml.safe_load((directory / "inventory.yaml").read_text())["hosts"]
+    names = list(hosts)
+    chosen = {f"t{n:04d}": hosts[names[n % len(names)]] for n in range(targets)}
+    path = work / f"inventory-{targets}.yaml"
+    path.write_text(yaml.safe_dump({"hosts": chosen}))
+    return path
+
+
+def configuration(directory: Path, work: Path) -> Path:
+    """The five tasks with this lab's key and known hosts."""
+    text = yaml.safe_load((HERE.parent / "config" / "maintenancebot.yaml").read_text())
+    text["ssh"] = {"keys": [str(directory / "id_ed25519")], "known_hosts": str(directory / "known_hosts"), "agent": False}
+    for task in text["tasks"]:
+        if task["type"] == "verify":
+            task["sources"] = [{"type": "files", "path": "/var/backups/*.gz"}]
+    path = work / "maintenancebot.yaml"
+    path.write_text(yaml.safe_dump(text))
+    return path
+
+
+def ansible_inventory(inventory: Path, directory: Path) -> Path:
+    """The same hosts in Ansible's form."""
+    lines = ["[all]"]
+    for name, host in yaml.safe_load(inventory.read_text())["hosts"].items():
+        lines.append(
+            f"{name} ansible_host={host['address']} ansible_port={host.get('port', 22)} ansible_user={host.get('user', 'root')}"
+        )
+    lines += ["[all:vars]", f"ansible_ssh_private_key_file={directory / 'id_ed25519'}"]
+    lines.append(f"ansible_ssh_common_args=-o UserKnownHostsFile={directory / 'known_hosts'} -F none")
+    lines.append("ansible_python_interpreter=/usr/bin/python3")
+    path = inventory.with_suffix(".ini")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def pyinfra_inventory(inventory: Path, directory: Path) -> Path:
+    """The same hosts in pyinfra's form."""
+    entries = []
+    for name, host in yaml.safe_load(inventory.read_text())["hosts"].items():
+        data = {
+            "ssh_hostname": host["address"],
+            "ssh_port": host.get("port", 22),
+            "ssh_user": host.get("user", "root"),
+            "ssh_key": str(directory / "id_ed25519"),
+            "ssh_known_hosts_file": str(directory / "known_hosts"),
+        }
+        entries.append((name, data))
+    path = inventory.with_name("inventory_pyinfra.py")
+    path.write_text(f"hosts = {entries!r}\n")
+    return path
+
+
+def ours(work: Path, inventory: Path, config: Path) -> list[str]:
+    """The installed command's dry run."""
+    command = str(Path(sys.executable).parent / "maintenancebot")
+    state = work / "state"
+    return [command, "-q", "--config", str(config), "--inventory", str(inventory), "--state-dir", str(state), "dry-run", "--json"]
+
+
+def request_file(work: Path, config: Path, inventory: Path) -> Path:
+    """What our helper is asked, for the bare connections to ask the same."""
+    from datetime import UTC, datetime
+
+    from maintenancebot.engine import probing
+    from maintenancebot.inventory import load_inventory
+    from maintenancebot.settings import load_settings
+
+    settings, hosts = load_settings(config), load_inventory(inventory).hosts
+    request = probing.probe_request(hosts[0], settings.tasks, settings, datetime.now(UTC))
+    path = work / "request.json"
+    path.write_text(json.dumps(request))
+    return path
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lab", type=Path, required=True, help="directory of a running lab (python -m tests.lab up)")
+    parser.add_argument("--peers", type=Path, help="virtual environment that holds ansible and pyinfra")
+    parser.add_argument("--targets", type=int, nargs="*", default=[], help="more fleet sizes, ours only")
+    parser.add_argument("--work", type=Path, required=True, help="directory for inventories and logs")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
+    names = len(yaml.safe_load((options.lab / "inventory.yaml").read_text())["hosts"])
+    inventory = fleet(options.lab, names, options.work)
+    config = configuration(options.lab, options.work)
+    env = {**os.environ, "BENCH_LOGS": str(options.work), "ANSIBLE_PIPELINING": "true", "ANSIBLE_FORKS": str(FORKS)}
+    env |= {"ANSIBLE_HOST_KEY_CHECKING": "true", "ANSIBLE_CONFIG": "/dev/null", "LC_ALL": "C.UTF-8"}
+    bare = [sys.executable, str(HERE / "bare_fabric.py"), str(options.lab), str(request_file(options.work, config, inventory))]
+    rows = [measure("maintenancebot", ours(options.work, inventory, config), env), measure("bare Fabric", bare, env)]
+    if options.peers:
+        playbook = [str(options.peers / "bin" / "ansible-playbook"), "-i", str(ansible_inventory(inventory, options.lab))]
+        rows.append(measure("Ansible", [*playbook, str(HERE / "checks.yml")], env))
+        deploy = [str(options.peers / "bin" / "pyinfra"), "-y", "--parallel", str(FORKS)]
+        deploy += [str(pyinfra_inventory(inventory, options.lab)), str(HERE / "checks_pyinfra.py")]
+        rows.append(measure("pyinfra", deploy, env))
+    print_table(f"{names} hosts", rows)
+    for targets in options.targets:
+        argv = ours(options.work, fleet(options.lab, targets, options.work), config)
+        print_table(f"{targets} targets", [measure("maintenancebot", argv, env)])
+
+
+def print_table(title: str, rows: Sequence[Measured]) -> None:
+    """One Markdown table, each program beside the first."""
+    first = rows[0]
+    print(f"\n{title}\n\n| program | wall s | times ours | CPU s | times ours | MiB | exit |\n| --- | --- | --- | --- | --- | --- | --- |")
+    for row in rows:
+        print(
+            f"| {row.name} | {row.wall:.1f} | {row.wall / first.wall:.1f} | {row.cpu:.1f} | {row.cpu / first.cpu:.1f} "
+            f"| {row.memory:.0f} | {row.code} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

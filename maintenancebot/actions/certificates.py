@@ -1,0 +1,37 @@
+"""Renewals by certbot: one step for each lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from maintenancebot.model import Change, Json, Outcome, Reason, State, Step
+from maintenancebot.remote.session import Session
+from maintenancebot.settings import Settings, Task
+
+OP = "certificates.renew"
+
+
+def steps(task: Task, settings: Settings, changes: Sequence[Change]) -> list[Step]:
+    """A step for each change, so that each asks for permission and is recorded by itself."""
+    return [Step(id=f"renew-{change.id}", task=task.name, op=OP, changes=(change,)) for change in changes]
+
+
+def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
+    """The helper's answer for each change; what was not answered, or not as agreed, is unknown."""
+    answers = {str(item.get("change")): item for item in raw}
+    return [_outcome(change, answers.get(change.id)) for change in step.changes]
+
+
+def perform(step: Step, session: Session) -> list[Outcome]:
+    """No step of this subject is made on the controller."""
+    raise ValueError("certificates are renewed on the host")
+
+
+def _outcome(change: Change, answer: Mapping[str, Json] | None) -> Outcome:
+    if answer is None:
+        return Outcome(change.id, State.UNKNOWN, Reason.LINK_LOST, "the host gave no answer for this certificate")
+    try:
+        state, reason = State(answer["state"]), Reason(answer["reason"])
+    except (KeyError, ValueError):
+        return Outcome(change.id, State.UNKNOWN, Reason.GARBLED, "the host's answer is not as agreed")
+    return Outcome(change.id, state, reason, str(answer.get("detail", "")), dict(answer.get("measured") or {}))

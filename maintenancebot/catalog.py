@@ -1,0 +1,84 @@
+"""The literal table of task types: which code probes, plans and acts for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from maintenancebot.actions import backups as act_backups
+from maintenancebot.actions import certificates as act_certificates
+from maintenancebot.actions import containers as act_containers
+from maintenancebot.actions import logs as act_logs
+from maintenancebot.actions import patches as act_patches
+from maintenancebot.model import Change, Host, HostFacts, Json, Outcome, Step, TaskType
+from maintenancebot.plan import backups as plan_backups
+from maintenancebot.plan import certificates as plan_certificates
+from maintenancebot.plan import containers as plan_containers
+from maintenancebot.plan import logs as plan_logs
+from maintenancebot.plan import patches as plan_patches
+from maintenancebot.plan.document import TaskPlan
+from maintenancebot.plan.inputs import ProbeResult
+from maintenancebot.probes import backups as probe_backups
+from maintenancebot.probes import certificates as probe_certificates
+from maintenancebot.probes import containers as probe_containers
+from maintenancebot.probes import logs as probe_logs
+from maintenancebot.probes import patches as probe_patches
+from maintenancebot.remote.session import Session
+from maintenancebot.settings import Settings, Task
+
+
+class Probe(Protocol):
+    """Looks at a host for one task; never changes it."""
+
+    OP: str  # the helper's probe operation
+
+    def request(self, task: Task, settings: Settings, host: Host, *, refresh: bool) -> Mapping[str, Json] | None:
+        """Arguments for the helper's operation; None when there is nothing to ask on this host."""
+        ...
+
+    def complete(self, task: Task, settings: Settings, result: ProbeResult, session: Session) -> ProbeResult:
+        """The result with what is read over the same connection or worked out on the controller."""
+        ...
+
+
+class Planner(Protocol):
+    """Chooses changes; pure."""
+
+    def plan(self, host: Host, task: Task, settings: Settings, facts: HostFacts, result: ProbeResult) -> TaskPlan:
+        """Findings in, changes out, each reason for what stays in the facts."""
+        ...
+
+
+class Actions(Protocol):
+    """Turns changes into steps and answers into outcomes."""
+
+    def steps(self, task: Task, settings: Settings, changes: Sequence[Change]) -> list[Step]:
+        """The steps, in the order in which they are made."""
+        ...
+
+    def outcomes(self, step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
+        """The helper's answers as one outcome for each change of the step."""
+        ...
+
+    def perform(self, step: Step, session: Session) -> list[Outcome]:
+        """Make a step that is `on_controller`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row: the three parts of a task type."""
+
+    probe: Probe
+    planner: Planner
+    actions: Actions
+
+
+SUBJECTS: Mapping[TaskType, Subject] = {
+    TaskType.PACKAGE_UPDATE: Subject(probe_patches, plan_patches, act_patches),
+    TaskType.CLEANUP: Subject(probe_logs, plan_logs, act_logs),
+    TaskType.DOCKER_PRUNE: Subject(probe_containers, plan_containers, act_containers),
+    TaskType.VERIFY: Subject(probe_backups, plan_backups, act_backups),
+    TaskType.MONITOR: Subject(probe_certificates, plan_certificates, act_certificates),
+}

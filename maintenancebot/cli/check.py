@@ -1,0 +1,94 @@
+"""`check` and `schema`: what a configuration and an inventory mean, before anything is done with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from maintenancebot.errors import ConfigurationError, Fault
+from maintenancebot.inventory import Inventory, load_inventory
+from maintenancebot.model import Host
+from maintenancebot.policy import windows
+from maintenancebot.settings import Settings, json_schema, load_settings
+
+RUNS = 3
+
+
+@click.command("check")
+@click.pass_context
+def check_command(context: click.Context) -> None:
+    """Validate configuration and inventory, and say the next runs."""
+    settings, inventory = load_both(context.obj.config, context.obj.inventory)
+    for line in (*describe(settings, inventory), *describe_runs(settings, datetime.now(UTC))):
+        click.echo(line)
+
+
+@click.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+def load_both(config: Path | None, inventory: Path | None) -> tuple[Settings, Inventory]:
+    """Settings and inventory; raises ConfigurationError with the faults of both files together."""
+    faults: list[Fault] = []
+    settings = None
+    try:
+        settings = load_settings(config)
+    except ConfigurationError as error:
+        faults += error.faults
+    try:
+        found = load_inventory(inventory, settings)
+    except ConfigurationError as error:
+        faults += error.faults
+    if settings is None or faults:
+        raise ConfigurationError(faults)
+    return settings, found
+
+
+def describe(settings: Settings, inventory: Inventory) -> Iterator[str]:
+    """What was found: hosts by group, and each task with its hosts."""
+    yield f"Configuration {settings.name!r}: {_count(len(settings.tasks), 'task')}"
+    yield f"Inventory: {_count(len(inventory.hosts), 'host')}"
+    for group, hosts in inventory.groups().items():
+        yield f"  group {group}: {_count(len(hosts), 'host')}"
+    yield "Tasks:"
+    for task in settings.tasks:
+        hosts = inventory.select(task.hosts)
+        yield f"  {task.name} ({task.type}, approval {task.approval}): {_named(hosts, inventory)}"
+
+
+def describe_runs(settings: Settings, now: datetime) -> Iterator[str]:
+    """The next runs with weekday, local time, zone and offset, and what would keep each from changing anything."""
+    if settings.schedule is None:
+        yield "Next runs: none, there is no schedule"
+        return
+    yield f"Next runs ({settings.schedule}, {settings.timezone}):"
+    for slot in windows.next_slots(settings.schedule, settings.timezone, now, RUNS):
+        moment = datetime.fromtimestamp(slot, windows.zone(settings.timezone))
+        yield f"  {moment:%A %Y-%m-%d %H:%M} {settings.timezone} (UTC{_offset(moment)}){_hindrance(settings, moment)}"
+
+
+def _hindrance(settings: Settings, moment: datetime) -> str:
+    frozen = windows.freeze_reason(settings, moment)
+    closed = "" if windows.is_open(settings.window, settings.timezone, moment) else "outside the window"
+    return f", changes nothing: {frozen or closed}" if frozen or closed else ""
+
+
+def _offset(moment: datetime) -> str:
+    return moment.isoformat()[-6:]
+
+
+def _named(hosts: tuple[Host, ...], inventory: Inventory) -> str:
+    if len(hosts) == len(inventory.hosts):
+        return f"all {_count(len(hosts), 'host')}" if len(hosts) > 1 else hosts[0].name
+    names = ", ".join(host.name for host in hosts[:5])
+    return f"{_count(len(hosts), 'host')}: {names}" + (", …" if len(hosts) > 5 else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

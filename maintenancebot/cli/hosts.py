@@ -1,0 +1,152 @@
+"""`hosts`: the inventory, whether its hosts can be worked with, and their pinned keys."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from maintenancebot.cli.options import Options
+
+if TYPE_CHECKING:
+    from maintenancebot.app import HostKey
+
+
+@click.group("hosts", invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def hosts_group(ctx: click.Context, as_json: bool) -> None:
+    """List the inventory; no host is contacted."""
+    if ctx.invoked_subcommand is None:
+        _list(ctx.obj, as_json=as_json)
+    elif as_json:
+        raise click.UsageError(f"put --json behind {ctx.invoked_subcommand}.")
+
+
+@hosts_group.command("ping")
+@click.argument("names", metavar="[HOST]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def ping_command(options: Options, names: tuple[str, ...], as_json: bool) -> None:
+    """Log in to the hosts (all without HOST) and tell sudo, python, machine-id and clock."""
+    from maintenancebot import app
+    from maintenancebot.cli.output import write_json, write_table
+    from maintenancebot.cli.progress import make_progress
+    from maintenancebot.model import State
+    from maintenancebot.report import exit_code
+
+    results = app.ping(options, names, make_progress(options))
+    if as_json:
+        rows = [
+            {
+                "host": result.host,
+                "state": result.state.value,
+                "reason": result.reason.value,
+                "detail": result.detail,
+                "facts": dict(result.facts),
+            }
+            for result in results
+        ]
+        write_json({"schema": 1, "command": "hosts ping", "hosts": rows})
+    else:
+        heading = ("HOST", "STATE", "REASON", "WHAT")
+        told = [(one.host, one.state.value, one.reason.value, one.detail or _facts(one.facts)) for one in results]
+        write_table([heading, *told])
+    bad = any(result.state in (State.FAILED, State.UNKNOWN) for result in results)
+    raise click.exceptions.Exit(exit_code.FAILED if bad else exit_code.DONE)
+
+
+@hosts_group.command("trust")
+@click.argument("name", metavar="HOST")
+@click.option("--fingerprint", metavar="SHA256:…", help="Pin without a question if the host shows this fingerprint.")
+@click.option("--yes", is_flag=True, help="Pin what the host shows, without a question.")
+@click.option("--replace", is_flag=True, help="Accept a changed key, after a reinstallation.")
+@click.pass_obj
+def trust_command(options: Options, name: str, fingerprint: str | None, yes: bool, replace: bool) -> None:
+    """Show the key of HOST and pin it.
+
+    Compare the fingerprint with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on the host's console.
+    """
+    from maintenancebot import app
+
+    key = app.host_key(options, name)
+    _show_key(key)
+    if fingerprint is not None and fingerprint != key.fingerprint_sha256:
+        _refuse(f"{name} does not show {fingerprint}; nothing was pinned.")
+    if key.known == "changed" and not replace:
+        _refuse(
+            f"{name} showed {key.known_fingerprint} before; nothing was pinned. "
+            "Find out why; after a reinstallation use --replace."
+        )
+    if key.known != "same" and not (yes or fingerprint):
+        _ask()
+    app.trust(options, key, replace=replace)
+    click.echo(f"{name} is trusted.")
+
+
+def _list(options: Options, *, as_json: bool) -> None:
+    from maintenancebot import app
+    from maintenancebot.cli.output import write_json, write_table
+
+    hosts = app.inventory(options).hosts
+    if as_json:
+        rows = [
+            {
+                "host": host.name,
+                "address": host.address,
+                "port": host.port,
+                "user": host.user,
+                "connection": host.connection,
+                "groups": list(host.groups),
+                "cloud": host.cloud,
+                "labels": dict(host.labels),
+                "via": host.via,
+                "maintenance": host.maintenance,
+                "source": host.source,
+            }
+            for host in hosts
+        ]
+        write_json({"schema": 1, "command": "hosts", "hosts": rows})
+        return
+    heading = ("HOST", "ADDRESS", "USER", "GROUPS", "VIA", "MAINTENANCE", "SOURCE")
+    table = [
+        (
+            host.name,
+            "this machine" if host.connection == "local" else f"{host.address}:{host.port}",
+            host.user,
+            ",".join(host.groups) or "-",
+            host.via or "-",
+            "yes" if host.maintenance else "-",
+            host.source or "-",
+        )
+        for host in hosts
+    ]
+    write_table([heading, *table])
+
+
+def _facts(facts: object) -> str:
+    if not isinstance(facts, dict):
+        return ""
+    return ", ".join(f"{key} {value}" for key, value in facts.items() if isinstance(value, str | int | float))
+
+
+def _show_key(key: HostKey) -> None:
+    known = {"new": "not pinned yet", "same": "pinned already", "changed": "ANOTHER KEY IS PINNED"}[key.known]
+    click.echo(
+        f"{key.host} at {key.address}:{key.port} shows the {key.type} key\n  {key.fingerprint_sha256}\n  {known}"
+    )
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody can be asked here; give --fingerprint SHA256:… (or --yes).")
+    if not click.confirm("Does the host's console show the same fingerprint?"):
+        _refuse("Nothing was pinned.")
+
+
+def _refuse(message: str) -> None:
+    from maintenancebot.report.exit_code import REFUSED
+
+    click.echo(f"maintenancebot: {message}", err=True)
+    raise click.exceptions.Exit(REFUSED)

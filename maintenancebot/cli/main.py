@@ -1,0 +1,95 @@
+"""The command `maintenancebot`: global options, the table of commands, and how every command ends."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from maintenancebot import __version__
+from maintenancebot.cli.lazy import LazyGroup, Row
+from maintenancebot.cli.options import Options
+
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended."""
+
+
+COMMANDS = {
+    "dry-run": Row("maintenancebot.cli.run:dry_run_command", "Show what a run would do; change nothing."),
+    "run": Row("maintenancebot.cli.run:run_command", "Run the cycle now."),
+    "check": Row("maintenancebot.cli.check:check_command", "Validate configuration and inventory; say the next runs."),
+    "schema": Row("maintenancebot.cli.check:schema_command", "Print the JSON Schema of the configuration."),
+    "hosts": Row("maintenancebot.cli.hosts:hosts_group", "Inventory, reachability, host keys."),
+    "trash": Row("maintenancebot.cli.trash:trash_group", "List and restore what was moved to the hosts' trash."),
+    "report": Row("maintenancebot.cli.report:report_command", "Show the report of an earlier run."),
+}
+"""Every command, with the words of `--help`; a command's module is imported when it is run."""
+
+
+@click.group(
+    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="Configuration file.")
+@click.option("--inventory", metavar="FILE", type=click.Path(path_type=Path), help="Inventory file.")
+@click.option("--state-dir", metavar="DIR", type=click.Path(path_type=Path), help="Where state and host keys are kept.")
+@click.option("-v", "--verbose", is_flag=True, help="List every change; show tracebacks and details.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on standard error.")
+@click.version_option(__version__, prog_name="maintenancebot", message="%(prog)s %(version)s")
+@click.pass_context
+def commands(
+    ctx: click.Context,
+    config: Path | None,
+    inventory: Path | None,
+    state_dir: Path | None,
+    verbose: bool,
+    quiet: bool,
+) -> None:
+    """Look after Linux servers over SSH: patches, logs, Docker images, backup checks, certificates.
+
+    What a dry run lists is what a run does, and what a report says was measured.
+
+    Exit codes: 0 all done or nothing to do; 1 something failed, unknown or unreachable;
+    2 usage or configuration error, nothing touched; 3 refused by a guard or waiting for approval.
+    """
+    if verbose and quiet:
+        raise click.UsageError("-v and -q contradict each other; give one of them.")
+    ctx.obj = Options(config, inventory, state_dir, verbose, quiet)
+    _log_to_stderr(verbose=verbose, quiet=quiet)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; every error becomes one clear message on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a character gets an escape instead
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        result = commands.main(list(arguments), prog_name="maintenancebot", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("\nmaintenancebot: ended\n")
+        return INTERRUPTED
+    except Exception as error:
+        from maintenancebot.cli.errors import tell
+
+        return tell(error, verbose="-v" in arguments or "--verbose" in arguments)
+    return result if isinstance(result, int) else 0
+
+
+def _log_to_stderr(*, verbose: bool, quiet: bool) -> None:
+    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("maintenancebot").setLevel(level)
+    # A host's trouble is a state in the report; paramiko would print a traceback of its own besides.
+    logging.getLogger("paramiko").setLevel(logging.WARNING if verbose else logging.CRITICAL + 1)

@@ -1,0 +1,143 @@
+"""`trash`: what was moved to the hosts' trash, read from the hosts, and how it comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from maintenancebot.cli.options import Options
+
+if TYPE_CHECKING:
+    from maintenancebot.app import TrashResult
+    from maintenancebot.model import Finding, Json
+
+
+@click.group("trash")
+def trash_group() -> None:
+    """List and restore what was moved to the hosts' trash; it is read from the hosts alone."""
+
+
+@trash_group.command("list")
+@click.option("--host", "hosts", metavar="HOST", multiple=True, help="Only this host; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def list_command(options: Options, hosts: tuple[str, ...], as_json: bool) -> None:
+    """List the items in the trash of all hosts."""
+    from maintenancebot import app
+    from maintenancebot.cli.output import write_json, write_table
+    from maintenancebot.cli.progress import make_progress
+
+    results = app.trash_list(options, hosts, make_progress(options))
+    if as_json:
+        write_json({"schema": 1, "command": "trash list", "hosts": [_host_to_json(result) for result in results]})
+    else:
+        rows = [row for result in results for row in _rows(result)]
+        write_table([("HOST", "ITEM", "STATE", "SIZE", "CAME", "PURGE FROM", "PATH"), *rows])
+    raise click.exceptions.Exit(_exit_code(results))
+
+
+@trash_group.command("show")
+@click.argument("host", metavar="HOST")
+@click.argument("item", metavar="ITEM")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def show_command(options: Options, host: str, item: str, as_json: bool) -> None:
+    """Show all that is recorded of one item."""
+    from maintenancebot import app
+    from maintenancebot.cli.output import write_json, write_table
+    from maintenancebot.cli.progress import make_progress
+    from maintenancebot.errors import UsageError
+
+    results = app.trash_list(options, (host,), make_progress(options))
+    found = [one for result in results for one in result.items if one.subject == item]
+    if not found:
+        if _exit_code(results):
+            write_table([row for result in results for row in _rows(result)])
+            raise click.exceptions.Exit(_exit_code(results))
+        raise UsageError(f"{host} has no item {item} in its trash; see `maintenancebot trash list --host {host}`")
+    if as_json:
+        write_json({"schema": 1, "command": "trash show", "host": host, **_item_to_json(found[0])})
+    else:
+        write_table([("item", item), *((key, _told(key, value)) for key, value in found[0].data.items())])
+
+
+@trash_group.command("restore")
+@click.argument("host", metavar="HOST")
+@click.argument("item", metavar="ITEM")
+@click.option("--to", metavar="PATH", help="Another place on the host than the old one.")
+@click.pass_obj
+def restore_command(options: Options, host: str, item: str, to: str | None) -> None:
+    """Put a file back as it was; nothing is overwritten."""
+    from maintenancebot import app
+    from maintenancebot.cli.output import write
+    from maintenancebot.model import State
+    from maintenancebot.report.clean import clean
+    from maintenancebot.report.exit_code import DONE
+    from maintenancebot.report.explain import explain
+
+    outcome = app.trash_restore(options, host, item, to)
+    why = explain(outcome.reason, outcome.detail)
+    write(clean(f"{host}, {item}: {outcome.state.value}" + (f": {why}" if why else "")) + "\n")
+    raise click.exceptions.Exit(DONE if outcome.state is State.DONE else _refused_or_failed(outcome.reason))
+
+
+def _refused_or_failed(reason: object) -> int:
+    from maintenancebot.model import GUARD_REASONS
+    from maintenancebot.report.exit_code import FAILED, REFUSED
+
+    return REFUSED if reason in GUARD_REASONS else FAILED
+
+
+def _exit_code(results: Sequence[TrashResult]) -> int:
+    from maintenancebot.model import State
+    from maintenancebot.report.exit_code import DONE, FAILED
+
+    return FAILED if any(result.state in (State.FAILED, State.UNKNOWN) for result in results) else DONE
+
+
+def _rows(result: TrashResult) -> list[tuple[str, ...]]:
+    if not result.items:
+        why = ": ".join(part for part in (result.reason.value, result.detail) if part)
+        return [(result.host, "-", result.state.value, "-", "-", "-", why or "-")]
+    return [
+        (
+            result.host,
+            item.subject,
+            str(item.data.get("state")),
+            *(_told(key, item.data.get(key)) for key in ("allocated", "quarantined_at", "purge_after")),
+            _told("path", item.data.get("path")),
+        )
+        for item in result.items
+    ]
+
+
+def _told(key: str, value: Json) -> str:
+    from datetime import UTC, datetime
+
+    from maintenancebot.report.figures import size
+
+    if value is None:
+        return "-"
+    if key == "allocated" and isinstance(value, int):
+        return size(value)
+    if key in ("quarantined_at", "purge_after") and isinstance(value, int) and 0 <= value < 2**33:
+        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M}Z"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {part}" for name, part in value.items())
+    return str(value)
+
+
+def _host_to_json(result: TrashResult) -> dict[str, Json]:
+    return {
+        "host": result.host,
+        "state": result.state.value,
+        "reason": result.reason.value,
+        "detail": result.detail,
+        "items": [_item_to_json(item) for item in result.items],
+    }
+
+
+def _item_to_json(item: Finding) -> dict[str, Json]:
+    return {**item.data, "item": item.subject}

@@ -1,0 +1,179 @@
+"""Phase two of a host's work: make the allowed changes in one execution, each step asked for, measured and recorded."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from maintenancebot.catalog import SUBJECTS
+from maintenancebot.engine.ledger import Ledger
+from maintenancebot.engine.work import Work
+from maintenancebot.errors import RemoteError
+from maintenancebot.model import Change, Host, Json, Outcome, Reason, State, Step
+from maintenancebot.plan.document import HostPlan, change_to_json
+from maintenancebot.remote.client import HelperCall, Limits
+from maintenancebot.remote.session import Session
+from maintenancebot.settings import Task
+
+LOCK_WAIT_SECONDS = 120
+LAST = "last"  # a step that is always halted: the helper holds the host's lock while the controller works
+
+
+def steps_of(plan: HostPlan, allowed: frozenset[str], tasks: Sequence[Task], work: Work) -> list[Step]:
+    """The steps for the allowed changes of a host's plan, in their order."""
+    by_name = {task.name: task for task in tasks}
+    steps: list[Step] = []
+    for task_plan in plan.tasks:
+        changes = [change for change in task_plan.changes if change.id in allowed]
+        if changes:
+            task = by_name[task_plan.task]
+            steps += SUBJECTS[task.type].actions.steps(task, work.settings, changes)
+    return steps
+
+
+def apply(
+    host: Host, machine_id: str, steps: Sequence[Step], tasks: Sequence[Task], work: Work, ledger: Ledger
+) -> dict[str, Outcome]:
+    """Make the steps on a host; returns an outcome for each change, by id. Never raises for what the host does."""
+    applying = _Applying(host, list(steps), {task.name: task for task in tasks}, work, ledger)
+    if not ledger.intend(host.name, steps):
+        applying.leave(steps, Reason.AUDIT_UNWRITABLE, "the intent could not be written")
+        return applying.outcomes
+    try:
+        session = work.connect(host)
+    except RemoteError as error:
+        applying.leave(steps, error.reason, str(error))
+        return applying.outcomes
+    try:
+        applying.make(session, machine_id)
+    except RemoteError as error:
+        applying.broke_off(error)
+    finally:
+        session.close()
+    return applying.outcomes
+
+
+@dataclass
+class _Applying:
+    host: Host
+    steps: list[Step]
+    tasks: Mapping[str, Task]
+    work: Work
+    ledger: Ledger
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    in_hand: Step | None = None
+
+    def make(self, session: Session, machine_id: str) -> None:
+        """One execution: answer each of the helper's questions, make the controller's own steps in their places."""
+        pending = deque(self.steps)
+        call = HelperCall(session, self._request(machine_id), self._limits())
+        for kind, payload in call.frames():
+            if kind == "step":
+                while pending and pending[0].on_controller:
+                    self._own_step(pending.popleft(), session)
+                if payload.get("step") == LAST:
+                    call.answer("halt", {"step": LAST})
+                elif pending and pending[0].id == payload.get("step"):
+                    self._answer(call, pending.popleft())
+                else:
+                    raise RemoteError(Reason.GARBLED, "the helper asks for a step that is not next")
+            elif kind == "outcome":
+                self._take(payload)
+
+    def leave(self, steps: Sequence[Step], reason: Reason, detail: str) -> None:
+        """Account for steps that were not made; nothing was touched."""
+        left = [
+            Outcome(change.id, State.SKIPPED if reason in _OURS else State.FAILED, reason, detail)
+            for step in steps
+            for change in step.changes
+            if change.id not in self.outcomes
+        ]
+        self._keep(left, settle=True)
+
+    def broke_off(self, error: RemoteError) -> None:
+        """The answer ended early: what was in hand is unknown and stays open for the next start; the rest was not begun."""
+        if self.in_hand is not None:
+            detail = f"{error}; looked up at the next start"
+            self._keep([Outcome(c.id, State.UNKNOWN, error.reason, detail) for c in self.in_hand.changes], settle=False)
+            self.in_hand = None
+        self.leave(self.steps, error.reason, str(error))
+
+    def _request(self, machine_id: str) -> dict[str, Json]:
+        helper_steps = [_step_to_json(step) for step in self.steps if not step.on_controller]
+        if any(step.on_controller for step in self.steps):
+            helper_steps.append({"id": LAST, "task": "", "op": "", "changes": [], "args": {}})
+        return {
+            "mode": "apply",
+            "now": self.work.now().timestamp(),
+            "run": self.work.run_id,
+            "lock": "exclusive",
+            "lock_wait": LOCK_WAIT_SECONDS,
+            "machine_id": machine_id,
+            "steps": helper_steps,
+        }
+
+    def _limits(self) -> Limits:
+        ssh = self.work.settings.ssh
+        return Limits(ssh.idle_timeout, ssh.apply_deadline)
+
+    def _own_step(self, step: Step, session: Session) -> None:
+        objection = self._objection()
+        if objection is not Reason.NONE:
+            self.leave([step], objection, "")
+            return
+        self.in_hand = step
+        made = SUBJECTS[self.tasks[step.task].type].actions.perform(step, session)
+        self._keep(made, settle=True)
+        self.in_hand = None
+
+    def _answer(self, call: HelperCall, step: Step) -> None:
+        objection = self._objection()
+        if objection is not Reason.NONE:
+            call.answer("halt", {"step": step.id, "reason": objection.value})
+            self.leave([step], objection, "")
+            return
+        self.in_hand = step
+        self.work.progress.host(self.host.name, None, step.changes[0].name if step.changes else step.op)
+        call.answer("go", {"step": step.id})
+
+    def _take(self, payload: Mapping[str, Json]) -> None:
+        step = self.in_hand
+        if step is None or payload.get("step") != step.id:
+            raise RemoteError(Reason.GARBLED, "an outcome for a step that was not in hand")
+        raw = payload.get("outcomes")
+        made = SUBJECTS[self.tasks[step.task].type].actions.outcomes(step, raw if isinstance(raw, list) else [])
+        self._keep(made, settle=True)
+        self.in_hand = None
+
+    def _objection(self) -> Reason:
+        return Reason.INTERRUPTED if self.work.stop.is_set() else self.ledger.objection()
+
+    def _keep(self, outcomes: Sequence[Outcome], *, settle: bool) -> None:
+        names = {change.id: change.name for change in _changes(self.steps)}
+        for outcome in outcomes:
+            self.outcomes[outcome.change_id] = outcome
+            self.work.progress.step(self.host.name, names.get(outcome.change_id, ""), outcome.state)
+        if settle:
+            self.ledger.settle(self.host.name, outcomes)
+
+
+_OURS = frozenset(
+    {Reason.STOPPED, Reason.AUDIT_UNWRITABLE, Reason.INTERRUPTED, Reason.MACHINE_CHANGED, Reason.BUSY}
+)
+"""A no of our own; any other reason means that what was wanted could not be done."""
+
+
+def _changes(steps: Sequence[Step]) -> Iterator[Change]:
+    for step in steps:
+        yield from step.changes
+
+
+def _step_to_json(step: Step) -> dict[str, Json]:
+    return {
+        "id": step.id,
+        "task": step.task,
+        "op": step.op,
+        "changes": [change_to_json(change) for change in step.changes],
+        "args": dict(step.args),
+    }

@@ -1,0 +1,214 @@
+"""Phase one of a host's work: look at everything in one execution, then plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from maintenancebot.catalog import SUBJECTS
+from maintenancebot.engine.work import Work
+from maintenancebot.errors import RemoteError
+from maintenancebot.model import Change, Finding, Host, HostFacts, Json, Mount, Outcome, Reason, State
+from maintenancebot.plan.document import HostPlan, TaskPlan, change_to_json
+from maintenancebot.plan.inputs import ProbeResult
+from maintenancebot.remote.client import HelperCall, Limits, reason_of
+from maintenancebot.remote.session import Session
+from maintenancebot.settings import Settings, Task
+
+LOCK_WAIT_SECONDS = 30
+RECALL = "recall"
+
+_STATES = {"ok": State.DONE, "unknown": State.UNKNOWN, "skipped": State.SKIPPED}
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What came of looking at a host: a plan, or the reason why there is none."""
+
+    host: Host
+    plan: HostPlan | None = None
+    reason: Reason = Reason.NONE
+    detail: str = ""
+    recalled: tuple[Outcome, ...] = ()
+
+
+@dataclass
+class _Answer:
+    """The frames of a probe as they come in."""
+
+    facts: HostFacts | None = None
+    findings: dict[str, list[Finding]] = field(default_factory=dict)
+    ended: dict[str, ProbeResult] = field(default_factory=dict)
+
+
+def look(
+    host: Host,
+    tasks: Sequence[Task],
+    work: Work,
+    *,
+    refresh: bool = False,
+    machine_id: str = "",
+    unfinished: Sequence[Change] = (),
+) -> Looked:
+    """Probe a host for its tasks and plan; a failure of the host is a value, never an exception.
+
+    `refresh` renews the package lists first, on the machine with `machine_id` only. `unfinished` are changes whose
+    outcome was never recorded: what became of them is looked up in the same execution.
+    """
+    try:
+        session = work.connect(host)
+    except RemoteError as error:
+        return Looked(host, reason=error.reason, detail=str(error))
+    try:
+        probed_at = work.now()
+        expected = machine_id if refresh else ""  # renewing lists is a change: never on another machine
+        request = probe_request(
+            host, tasks, work.settings, probed_at, refresh=refresh, machine_id=expected, unfinished=unfinished
+        )
+        answer = _ask(session, request, work)
+        assert answer.facts is not None
+        plan = _plan(host, tasks, work, answer, session, probed_at)
+        return Looked(host, plan=plan, recalled=_recalled(unfinished, answer))
+    except RemoteError as error:
+        return Looked(host, reason=error.reason, detail=str(error))
+    finally:
+        session.close()
+
+
+def probe_request(
+    host: Host,
+    tasks: Sequence[Task],
+    settings: Settings,
+    now: datetime,
+    *,
+    refresh: bool = False,
+    machine_id: str = "",
+    unfinished: Sequence[Change] = (),
+) -> dict[str, Json]:
+    """The one request that asks a host everything for all tasks."""
+    asked: list[dict[str, Json]] = []
+    if unfinished:
+        changes = [change_to_json(change) for change in unfinished]
+        asked.append({"id": RECALL, "op": RECALL, "args": {"changes": changes}})
+    for task in tasks:
+        probe = SUBJECTS[task.type].probe
+        args = probe.request(task, settings, host, refresh=refresh)
+        if args is not None:
+            asked.append({"id": _key(task), "op": probe.OP, "args": dict(args)})
+    return {
+        "mode": "probe",
+        "now": now.timestamp(),
+        "lock": "shared",
+        "lock_wait": LOCK_WAIT_SECONDS,
+        "machine_id": machine_id,
+        "tasks": asked,
+    }
+
+
+def _ask(session: Session, request: Mapping[str, Json], work: Work) -> _Answer:
+    ssh = work.settings.ssh
+    answer = _Answer()
+    for kind, payload in HelperCall(session, request, Limits(ssh.idle_timeout, ssh.probe_deadline)).frames():
+        _take(answer, kind, payload, work.now())
+    if answer.facts is None or any(item["id"] not in answer.ended for item in request["tasks"]):
+        raise RemoteError(Reason.GARBLED, "the answer is incomplete")
+    return answer
+
+
+def _take(answer: _Answer, kind: str, payload: Mapping[str, Json], now: datetime) -> None:
+    try:
+        if kind == "facts":
+            answer.facts = _facts(payload, now)
+        elif kind == "finding":
+            task = str(payload["task"])
+            found = answer.findings.setdefault(task, [])
+            found += [Finding(task, str(i["kind"]), str(i["subject"]), dict(i["data"])) for i in payload["items"]]
+        elif kind == "task":
+            task = str(payload["task"])
+            answer.ended[task] = ProbeResult(
+                state=_STATES[payload["state"]],
+                reason=reason_of(payload["reason"]),
+                detail=str(payload["detail"]),
+                findings=tuple(answer.findings.pop(task, ())),
+                facts=dict(payload["facts"]),
+            )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RemoteError(Reason.GARBLED, f"a {kind} frame is not as agreed: {error!r}") from error
+
+
+def _facts(payload: Mapping[str, Json], now: datetime) -> HostFacts:
+    fields = {name: payload[name] for name in ("machine_id", "boot_id", "hostname", "os_id", "os_version", "kernel")}
+    return HostFacts(
+        **{name: str(value) for name, value in fields.items()},
+        python=str(payload["python"]),
+        uid=int(payload["uid"]),
+        clock=float(payload["clock"]),
+        clock_offset=round(float(payload["clock"]) - now.timestamp(), 1),
+        mounts=tuple(Mount(**mount) for mount in payload["mounts"]),
+        missing=tuple(str(name) for name in payload["missing"]),
+    )
+
+
+def _plan(
+    host: Host, tasks: Sequence[Task], work: Work, answer: _Answer, session: Session, probed_at: datetime
+) -> HostPlan:
+    facts = answer.facts
+    assert facts is not None
+    return HostPlan(
+        host=host.name,
+        machine_id=facts.machine_id,
+        boot_id=facts.boot_id,
+        probed_at=probed_at,
+        clock_offset=facts.clock_offset,
+        tasks=tuple(_plan_task(host, task, work, facts, answer, session) for task in tasks),
+        facts=_host_facts(facts),
+    )
+
+
+def _plan_task(
+    host: Host, task: Task, work: Work, facts: HostFacts, answer: _Answer, session: Session
+) -> TaskPlan:
+    subject = SUBJECTS[task.type]
+    result = answer.ended.get(_key(task), ProbeResult(State.SKIPPED, Reason.NOT_CONFIGURED))
+    try:
+        result = subject.probe.complete(task, work.settings, result, session)
+    except RemoteError as error:
+        result = replace(result, state=State.UNKNOWN, reason=error.reason, detail=str(error))
+    return subject.planner.plan(host, task, work.settings, facts, result)
+
+
+def _recalled(unfinished: Sequence[Change], answer: _Answer) -> tuple[Outcome, ...]:
+    if not unfinished:
+        return ()
+    found = {finding.subject: finding.data for finding in answer.ended[RECALL].findings}
+    outcomes = []
+    for change in unfinished:
+        data = found.get(change.id)
+        if data is None:
+            outcomes.append(Outcome(change.id, State.UNKNOWN, Reason.UNFINISHED, "the host cannot tell"))
+            continue
+        state = State(data["state"]) if data.get("state") in tuple(State) else State.UNKNOWN
+        outcomes.append(
+            Outcome(change.id, state, reason_of(data.get("reason", "")), str(data.get("detail", "")), dict(data))
+        )
+    return tuple(outcomes)
+
+
+def _host_facts(facts: HostFacts) -> dict[str, Json]:
+    return {
+        "hostname": facts.hostname,
+        "os": f"{facts.os_id} {facts.os_version}".strip(),
+        "kernel": facts.kernel,
+        "python": facts.python,
+        "root": facts.is_root,
+        "clock_offset": facts.clock_offset,
+        "mounts": [
+            {"path": m.path, "fs_type": m.fs_type, "total": m.total, "available": m.available, "inodes_free": m.inodes_free}
+            for m in facts.mounts
+        ],
+    }
+
+
+def _key(task: Task) -> str:
+    return f"task:{task.name}"

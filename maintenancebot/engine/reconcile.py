@@ -1,0 +1,48 @@
+"""Takes up what an earlier run intended and never recorded, by looking at the hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from maintenancebot.engine.cycle import Seen
+from maintenancebot.engine.work import Work
+from maintenancebot.model import Outcome, Reason, State
+from maintenancebot.store import Intent, Store
+
+
+def unfinished(store: Store, hosts: Sequence[str]) -> dict[str, list[Intent]]:
+    """Open intents of the given hosts, by host."""
+    found: dict[str, list[Intent]] = {}
+    for intent in store.intents.unfinished():
+        if intent.host in hosts:
+            found.setdefault(intent.host, []).append(intent)
+    return found
+
+
+def settle(store: Store, open_intents: Mapping[str, Sequence[Intent]], seen: Seen, work: Work) -> list[str]:
+    """Record what was found of each unfinished change and return it in words; a read-only store records nothing.
+
+    A host that could not be looked at keeps its open intents for the next start; so does a change that is still at work.
+    """
+    notes = []
+    for host, intents in open_intents.items():
+        recalled = {outcome.change_id: outcome for outcome in seen.looked[host].recalled} if host in seen.looked else {}
+        for run_id in dict.fromkeys(intent.run_id for intent in intents):
+            found: list[Outcome] = []
+            for intent in intents:
+                outcome = recalled.get(intent.change.id)
+                if intent.run_id == run_id:
+                    notes.append(_words(intent, outcome))
+                    if outcome is not None and outcome.reason is not Reason.BUSY:
+                        found.append(outcome)
+            if found and not store.read_only:
+                store.intents.close(run_id, found, host=host, at=work.now())
+    return notes
+
+
+def _words(intent: Intent, outcome: Outcome | None) -> str:
+    what = f"{intent.host}: {intent.change.action} {intent.change.name} of run {intent.run_id} was unfinished"
+    if outcome is None:
+        return f"{what}; the host could not be asked"
+    found = outcome.reason.value if outcome.state in (State.SKIPPED, State.UNKNOWN) else outcome.state.value
+    return f"{what}; found: {found}" + (f" ({outcome.detail})" if outcome.detail else "")

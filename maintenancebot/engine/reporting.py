@@ -1,0 +1,96 @@
+"""Turns plans, decisions and outcomes into the states of a host's report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from maintenancebot.engine.probing import Looked
+from maintenancebot.model import (
+    Change,
+    ChangeReport,
+    Decision,
+    HostReport,
+    Json,
+    Outcome,
+    Reason,
+    State,
+    TaskReport,
+    worst,
+)
+from maintenancebot.plan.document import HostPlan, TaskPlan
+
+VERDICT = "verdict_state"  # a planner's verdict beside its changes, e.g. an expired certificate that nothing renews
+_OF_HOST = {
+    Reason.MACHINE_CHANGED: State.SKIPPED,
+    Reason.SAME_MACHINE: State.SKIPPED,
+}
+
+
+def state_of_look(looked: Looked) -> State:
+    """The state of a host after phase one."""
+    if looked.plan is None:
+        return _OF_HOST.get(looked.reason, State.UNKNOWN)
+    return worst([task.state for task in looked.plan.tasks])
+
+
+def state_of_outcomes(outcomes: Mapping[str, Outcome]) -> State:
+    """The state of a host after phase two."""
+    return worst([outcome.state for outcome in outcomes.values()])
+
+
+def without_plan(looked: Looked) -> HostReport:
+    """A host that could not be looked at."""
+    return HostReport(looked.host.name, state_of_look(looked), looked.reason, looked.detail)
+
+
+def with_plan(plan: HostPlan, decisions: Mapping[str, Decision], outcomes: Mapping[str, Outcome]) -> HostReport:
+    """A host with its tasks; outcomes stand over decisions, decisions over the plan."""
+    tasks = tuple(_task(task, decisions, outcomes) for task in plan.tasks)
+    state = worst([task.state for task in tasks])
+    return HostReport(plan.host, state, _shared_reason(tasks, state), "", tasks, _facts(plan))
+
+
+def _task(task: TaskPlan, decisions: Mapping[str, Decision], outcomes: Mapping[str, Outcome]) -> TaskReport:
+    changes = tuple(_change(change, decisions, outcomes) for change in task.changes)
+    if not changes:
+        return TaskReport(task.task, task.type, task.state, task.reason, task.detail, (), task.facts)
+    states = [change.state for change in changes]
+    verdict = task.facts.get(VERDICT)
+    if verdict:
+        states.append(State(verdict))
+    state = worst(states)
+    detail = task.detail or _count(changes)
+    return TaskReport(task.task, task.type, state, _shared_reason(changes, state), detail, changes, _with_freed(task, changes))
+
+
+def _change(change: Change, decisions: Mapping[str, Decision], outcomes: Mapping[str, Outcome]) -> ChangeReport:
+    outcome = outcomes.get(change.id)
+    if outcome is not None:
+        return ChangeReport(change, outcome.state, outcome.reason, outcome.detail, outcome.measured)
+    decision = decisions[change.id]
+    return ChangeReport(change, decision.state, decision.reason, decision.detail)
+
+
+def _shared_reason(parts: Sequence[ChangeReport] | Sequence[TaskReport], state: State) -> Reason:
+    """The commonest reason among the parts that decided the state."""
+    reasons = Counter(part.reason for part in parts if part.state is state)
+    return reasons.most_common(1)[0][0] if reasons else Reason.NONE
+
+
+def _count(changes: Sequence[ChangeReport]) -> str:
+    counts = Counter(change.state.value for change in changes)
+    return ", ".join(f"{number} {state}" for state, number in counts.most_common()) if len(counts) > 1 else ""
+
+
+def _with_freed(task: TaskPlan, changes: Sequence[ChangeReport]) -> dict[str, Json]:
+    facts = dict(task.facts)
+    for key in ("freed_now", "freed_at_purge"):
+        found = [change.measured[key] for change in changes if key in change.measured]
+        if found:
+            facts[key] = sum(int(value) for value in found)
+    return facts
+
+
+def _facts(plan: HostPlan) -> dict[str, Json]:
+    return {**plan.facts, "machine_id": plan.machine_id, "boot_id": plan.boot_id}

@@ -1,0 +1,173 @@
+"""What lies inside a backup, read from its bytes to the end: tar, SQL dumps, PostgreSQL's custom format.
+
+No tool is asked: tar lists an archive that was cut between two members with exit code 0.
+"""
+
+from . import pgdump
+from .streams import Damaged, Empty
+
+BLOCK = 512
+TAR_LINKS_AND_PLACES = b"123456"
+"""Hard and symbolic links, devices, folders, pipes: headers without data."""
+TAR_FILES = b"\0" + b"07S"
+TAIL = 8192
+
+DUMPS = (
+    ("pg_dump", b"PostgreSQL database dump", (b"PostgreSQL database dump complete",)),
+    ("pg_dumpall", b"PostgreSQL database cluster dump", (b"PostgreSQL database cluster dump complete",)),
+    ("mysqldump", b"-- MySQL dump", (b"-- Dump completed",)),
+    ("mysqldump", b"-- MariaDB dump", (b"-- Dump completed",)),
+    ("sqlite3", b"PRAGMA foreign_keys=OFF;", (b"COMMIT;",)),
+)
+"""Dump program, what its first lines say, what its last lines say when it ended well."""
+
+
+def read(feed, name):
+    """Read a stream to its end and say what it holds: {"content", "whole", ...}; raises Damaged or Empty.
+
+    `whole` tells whether the content itself proves its end; without it only the bytes were read.
+    """
+    head = feed.peek(4096)
+    if not head:
+        raise Empty("nothing in it")
+    if is_tar(head):
+        return read_tar(feed)
+    if head.startswith(pgdump.MAGIC):
+        return pgdump.read(feed)
+    if not head.strip(b"\0"):
+        return _read_zeros(feed)
+    for program, first, last in DUMPS:
+        if first in head:
+            return _read_dump(feed, program, last)
+    if tar_expected(name):
+        raise Damaged("its name says tar, its content is not")
+    return {"content": "data", "whole": False, "bytes": feed.drain()}
+
+
+def recognised(feed):
+    """The kind of content by its first bytes, empty when there is no way to tell its end; reads nothing away."""
+    head = feed.peek(4096)
+    if is_tar(head):
+        return "tar"
+    if head.startswith(pgdump.MAGIC):
+        return "pg_dump custom format"
+    return next((program for program, first, _ in DUMPS if first in head), "")
+
+
+def tar_expected(name):
+    """Whether a file's name promises a tar archive."""
+    parts = name.lower().split(".")[1:]
+    return any(part in ("tar", "tgz", "tbz2", "txz", "tzst") for part in parts)
+
+
+def is_tar(block):
+    """Whether a block is a tar header: its checksum fits."""
+    if len(block) < BLOCK or not block[:BLOCK].strip(b"\0"):
+        return False
+    try:
+        told = _number(block[148:156])
+    except ValueError:
+        return False
+    return told == sum(block[:148]) + 8 * 32 + sum(block[156:BLOCK])
+
+
+def read_tar(feed):
+    """Walk a tar archive to its end marker and count what is in it."""
+    entries, files, override = 0, 0, None
+    while True:
+        block = feed.take(BLOCK)
+        if len(block) < BLOCK:
+            raise Damaged("tar ends without its end marker after %d entries" % entries)
+        if not block.strip(b"\0"):
+            break
+        if not is_tar(block):
+            raise Damaged("tar header after %d entries is damaged" % entries)
+        kind, size = block[156:157], _number(block[124:136])
+        if kind in b"xg":
+            told = _pax_size(_padded(feed, size, entries))
+            override = told if kind == b"x" else override
+            continue
+        if kind not in b"LK":
+            entries += 1
+            files += kind in TAR_FILES
+            size, override = size if override is None else override, None
+        if kind == b"S":
+            _sparse_map(feed, block)
+        if kind not in TAR_LINKS_AND_PLACES:
+            _skip_padded(feed, size, entries)
+    _tar_end(feed, entries)
+    if not files:
+        raise Empty("tar holds %d entries and no file" % entries)
+    return {"content": "tar", "whole": True, "entries": entries, "files": files, "bytes": feed.total}
+
+
+def _tar_end(feed, entries):
+    second = feed.take(BLOCK)
+    if len(second) < BLOCK:
+        raise Damaged("tar ends in its end marker after %d entries" % entries)
+    for chunk in [second, *feed.rest_if_not_zero()]:
+        if chunk.strip(b"\0"):
+            raise Damaged("data after tar's end marker")
+
+
+def _number(field):
+    if field[:1] and field[0] & 0x80:
+        return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
+    return int(field.strip(b" \0") or b"0", 8)
+
+
+def _skip_padded(feed, size, entries):
+    padded = size + (-size) % BLOCK
+    if feed.skip(padded) < padded:
+        raise Damaged("tar is cut off inside entry %d" % entries)
+
+
+def _padded(feed, size, entries):
+    if size > 1024 * 1024:
+        raise Damaged("tar header after %d entries is damaged" % entries)
+    padded = size + (-size) % BLOCK
+    data = feed.take(padded)
+    if len(data) < padded:
+        raise Damaged("tar is cut off after entry %d" % entries)
+    return data[:size]
+
+
+def _pax_size(data):
+    """The `size` of a pax header: files of more than 8 GiB have their true size there."""
+    for line in data.split(b"\n"):
+        key, found, value = line.partition(b" ")[2].partition(b"=")
+        if found and key == b"size" and value.isdigit():
+            return int(value)
+    return None
+
+
+def _sparse_map(feed, block):
+    extended = block[482]
+    while extended:
+        block = feed.take(BLOCK)
+        if len(block) < BLOCK:
+            raise Damaged("tar is cut off inside a sparse file")
+        extended = block[504]
+
+
+def _read_zeros(feed):
+    for chunk in feed.rest_if_not_zero():
+        if chunk.strip(b"\0"):
+            raise Damaged("begins with zero bytes, as a file does whose first blocks were lost")
+    raise Empty("only zero bytes")
+
+
+def _read_dump(feed, program, last):
+    counts = {b"\nCREATE ": 0, b"\nCREATE DATABASE": 0, b"\nCREATE SCHEMA": 0, b"\nINSERT INTO": 0, b"\nCOPY ": 0}
+    tail = b""
+    for chunk in feed.rest():
+        for words in counts:
+            counts[words] += (tail[-(len(words) - 1) :] + chunk).count(words)
+        tail = (tail + chunk)[-TAIL:]
+    if not any(words in tail for words in last):
+        raise Damaged("%s's last line is missing: the dump was cut off" % program)
+    objects = counts[b"\nCREATE "] - counts[b"\nCREATE DATABASE"] - counts[b"\nCREATE SCHEMA"]
+    filled = counts[b"\nINSERT INTO"] + counts[b"\nCOPY "]
+    if not objects and not filled:
+        raise Empty("%s of a database without tables" % program)
+    return {"content": program, "whole": True, "entries": objects, "filled": filled, "bytes": feed.total}

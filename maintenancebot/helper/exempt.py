@@ -1,0 +1,71 @@
+"""Notes on restored files beside the trash: old as they are, the next night must not take them again."""
+
+import os
+import time
+
+from . import frames, manifest, store, walk
+
+FOLDER = b"exempt"
+SECONDS = 7 * 86400
+
+
+def key(found):
+    """What must be unchanged for a restored file to stay exempt, of a stat result."""
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def keys(now):
+    """The keys of all files that are exempt at that time; reads only."""
+    found = set()
+    for place in store.existing():
+        for _, note in _notes(place):
+            if _until(note) > now:
+                found.add((note.get("dev"), note.get("ino"), note.get("size"), note.get("mtime_ns")))
+        place.close()
+    return found
+
+
+def note(item, target):
+    """Note that the file of an item was restored to a path."""
+    identity = item.record["identity"]
+    device = os.fstat(item.fd).st_dev
+    text = {"item": item.id, "path": target, "until": int(time.time()) + SECONDS, "dev": device}
+    text.update({field: identity[field] for field in ("ino", "size", "mtime_ns")})
+    folder = item.store.private_folder(FOLDER)
+    try:
+        manifest.write(folder, b"%d-%d" % (device, identity["ino"]), text)
+    finally:
+        os.close(folder)
+
+
+def forget_old(place, now):
+    """Remove the notes whose time is over."""
+    old = [name for name, note in _notes(place) if _until(note) <= now]
+    if not old:
+        return
+    folder = place.private_folder(FOLDER)
+    try:
+        for name in old:
+            os.unlink(name, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _until(note):
+    until = note.get("until")
+    return until if isinstance(until, int) else 0
+
+
+def _notes(place):
+    try:
+        folder = walk.open_folder(FOLDER, place.fd)
+    except OSError:
+        return
+    try:
+        for name in [name for name in walk.names(folder) if frames.text(name).replace("-", "").isdigit()]:
+            try:
+                yield name, manifest.read(folder, name)
+            except walk.Refused:
+                continue
+    finally:
+        os.close(folder)

@@ -1,0 +1,74 @@
+"""The record beside each item in the trash: written whole or not at all, read with distrust."""
+
+import json
+import os
+import stat
+
+from . import walk
+
+FORMAT = 1
+NAME = b"manifest.json"
+CAP = 1024 * 1024
+WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def save(folder, record):
+    """Write the record of an item and wait until it is on the disk."""
+    write(folder, NAME, record)
+
+
+def load(folder):
+    """The record of an item. Raises Refused when it is not ours alone, damaged, or of another version."""
+    record = read(folder, NAME)
+    if record.get("format") != FORMAT:
+        raise walk.Refused("unreadable", "record format %r is not %d" % (record.get("format"), FORMAT))
+    return record
+
+
+def write(folder, name, record):
+    """Write JSON under a name in a private folder: beside it first, then renamed over it."""
+    data = json.dumps(record, sort_keys=True, ensure_ascii=True, indent=1).encode("ascii") + b"\n"
+    beside = name + b".new"
+    remove(folder, beside)
+    fd = os.open(beside, WRITE, 0o600, dir_fd=folder)
+    try:
+        write_all(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+    os.fsync(folder)
+
+
+def read(folder, name):
+    """JSON of a private folder. Raises Refused."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | walk.O_NOATIME, dir_fd=folder)
+    except OSError as error:
+        raise walk.Refused(walk.reason_of(error), "no record: %s" % error.strerror) from error
+    with os.fdopen(fd, "rb") as stream:
+        facts = os.fstat(fd)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
+            raise walk.Refused("unreadable", "the record is not a private file of ours")
+        try:
+            record = json.loads(stream.read(CAP).decode("ascii"))
+        except ValueError as error:
+            raise walk.Refused("unreadable", "damaged record: %s" % error) from error
+    if not isinstance(record, dict):
+        raise walk.Refused("unreadable", "damaged record")
+    return record
+
+
+def remove(folder, name):
+    """Unlink a name that may not be there."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        pass
+
+
+def write_all(fd, data):
+    """Write every byte."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

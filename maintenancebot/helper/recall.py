@@ -1,0 +1,34 @@
+"""Probe operation `recall`: what became of changes whose outcome was never recorded, by looking at the host."""
+
+import importlib
+
+from .results import Result, outcome
+
+MODULES = {
+    "compress_file": "trash",
+    "quarantine_file": "trash",
+    "restore_file": "trash",
+    "purge_item": "trash",
+    "upgrade_package": "patches",
+    "renew_certificate": "certificates",
+}
+"""Action -> module with `recall(change)`, which reads only and returns an outcome."""
+
+
+def probe(args, out):
+    """Stream a finding `recall` for each of the changes, each {id, action, object}."""
+    for change in args["changes"]:
+        out.finding("recall", change["id"], **_recall(change))
+    return Result()
+
+
+def _recall(change):
+    found = outcome(change["id"], "unknown", "unfinished", "the host cannot tell")
+    name = MODULES.get(change["action"])
+    if name is not None:
+        try:
+            function = getattr(importlib.import_module("." + name, __package__), "recall", None)
+            found = function(change) if function is not None else found
+        except Exception as error:
+            found = outcome(change["id"], "unknown", "helper_error", "%s: %s" % (type(error).__name__, error))
+    return {key: found[key] for key in ("state", "reason", "detail", "measured")}

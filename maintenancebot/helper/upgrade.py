@@ -1,0 +1,246 @@
+"""The upgrade of a host: one transaction, checked again, run detached, judged by what is installed afterwards."""
+
+import os
+import re
+import time
+
+from . import apt, dpkg, due, restarts, results, space, tools, unit
+
+OPTIONS = (
+    "Dpkg::Options::=--force-confdef",
+    "Dpkg::Options::=--force-confold",
+    "Dpkg::Use-Pty=0",
+    "APT::Get::AllowUnauthenticated=false",
+    "APT::Get::allow-downgrades=false",
+    "APT::Get::allow-change-held-packages=false",
+    "APT::Get::allow-remove-essential=false",
+    "APT::Get::AutomaticRemove=false",
+    "APT::Color=0",
+    "Acquire::Retries=3",
+)
+QUIET = {
+    "NEEDRESTART_SUSPEND": "1",  # one transaction without restarts of its own; what needs one is reported
+    "APT_LISTCHANGES_FRONTEND": "none",
+    "APT_LISTBUGS_FRONTEND": "none",
+    "UCF_FORCE_CONFFOLD": "1",
+    "DEBIAN_PRIORITY": "critical",
+}
+LOCK_SECONDS = 60
+"""apt itself waits at least this long for dpkg's lock, should somebody take it between our look and its start."""
+
+PLAIN = {
+    "package": re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*"),
+    "architecture": re.compile(r"[a-z0-9][a-z0-9-]*"),
+    "from": re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9.+:~_-]*)?"),
+    "to": re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~_-]*"),
+}
+"""What may stand on apt's command line: nothing that it could take for an option, a pattern or a file."""
+
+FAULTS = re.compile(r"^(?:E: |dpkg: error|dpkg: unrecoverable|Err:)")
+APT_LOCKED = "Could not get lock"
+
+
+class Refused(Exception):
+    """The step is not made; nothing was touched."""
+
+    def __init__(self, reason, detail, state="skipped"):
+        self.reason = reason
+        self.detail = detail
+        self.state = state
+        Exception.__init__(self, detail)
+
+
+def upgrade(step, out):
+    """Upgrade exactly the packages of a step, all or none, and say of each what is installed afterwards."""
+    changes = step["changes"]
+    wanted = [change["object"] for change in changes]
+    try:
+        run = running(wanted) or begin(wanted, step["args"], out)
+    except Refused as error:
+        return results.outcomes(changes, error.state, error.reason, error.detail)
+    except (apt.AptError, unit.StartError, OSError) as error:
+        return results.outcomes(changes, "failed", "tool_failed", str(error))
+    run.wait(out)
+    return measure(run, changes, out)
+
+
+def running(wanted):
+    """The run that is at this very transaction already, None when nothing of ours runs; Refused for another one."""
+    for run in unit.runs():
+        if run.alive():
+            if same_record(run, wanted):
+                return run
+            raise Refused("busy", "%s still runs, see %s" % (run.name, run.log))
+    return None
+
+
+def same_record(run, wanted):
+    """Whether a run was started for these packages."""
+    return sorted(run.record().get("packages", []), key=repr) == sorted(map(dict, wanted), key=repr)
+
+
+def begin(wanted, args, out):
+    """Check everything again and start the detached run; Refused when the host is not as the plan saw it."""
+    if os.geteuid() != 0:
+        raise Refused("needs_root", "upgrading packages needs root")
+    check_words(wanted)
+    locked = dpkg.wait_for_locks(args["lock_timeout"], out)
+    if locked:
+        raise Refused("busy", locked)
+    found = dpkg.packages()
+    check_versions(wanted, found)
+    check_health(found, out)
+    words = check_transaction(wanted, found, out)
+    argv = [tools.find("apt-get"), "-q", "-y", "--no-remove", "--only-upgrade"]
+    for option in (*OPTIONS, "DPkg::Lock::Timeout=%d" % max(LOCK_SECONDS, int(args["lock_timeout"]))):
+        argv += ["-o", option]
+    name = "maintenancebot-upgrade-%s-%d" % (time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), os.getpid())
+    record = {"packages": [dict(item) for item in wanted]}
+    return unit.start(name, [*argv, "install", *words], tools.environment(**QUIET), record)
+
+
+def check_words(wanted):
+    """Only plain names and versions go to apt."""
+    for item in wanted:
+        if set(item) != set(PLAIN) or not all(PLAIN[key].fullmatch(item[key]) for key in PLAIN):
+            raise Refused(
+                "not_allowed", "not a package, architecture and versions: %r" % sorted(item.items()), "failed"
+            )
+
+
+def check_versions(wanted, found):
+    """Every package must still be installed in the version that the plan names."""
+    differing = []
+    for item in wanted:
+        version = installed_version(item, found)
+        if version != item["from"]:
+            differing.append(
+                "%s is %s instead of %s" % (item["package"], version or "absent", item["from"] or "absent")
+            )
+    if differing:
+        raise Refused("changed_since", "; ".join(differing[:5]))
+
+
+def check_health(found, out):
+    """No upgrade on top of half-done work."""
+    if dpkg.interrupted():
+        raise Refused("packages_broken", "dpkg was interrupted; run `dpkg --configure -a` on the host")
+    complaints = dpkg.broken(found) or dpkg.audit(out)
+    if complaints:
+        raise Refused("packages_broken", "; ".join(complaints[:5]))
+
+
+def check_transaction(wanted, found, out):
+    """apt must still do exactly what the plan names, and there must be room; returns the words for apt."""
+    asker = apt.Apt(out)
+    native = dpkg.native_architecture(found)
+    words = due.words(wanted, native)
+    simulation = asker.simulate(words)
+    if not simulation.ok:
+        raise Refused("blocked", simulation.error())
+    if simulation.removals:
+        raise Refused("would_remove", ", ".join(item["name"] for item in simulation.removals))
+    if not due.same(simulation.installs, wanted):
+        raise Refused("changed_since", "apt would not do what the plan names: " + difference(simulation, wanted))
+    download, growth, largest = weigh(asker, simulation.installs, found, native)
+    kernel = any(item["name"].startswith("linux-image") for item in simulation.installs)
+    short = space.shortage(download, growth, largest, kernel)
+    if short:
+        raise Refused("no_space", "; ".join(short))
+    return words
+
+
+def difference(simulation, wanted):
+    """For people: what a simulation has more or less than the plan."""
+    planned = {"%s=%s" % (item["package"], item["to"]) for item in wanted}
+    would = {"%s=%s" % (item["name"], item["to"]) for item in simulation.installs}
+    lines = ["also " + name for name in sorted(would - planned)] + ["not " + name for name in sorted(planned - would)]
+    return ", ".join(lines[:6]) or "other versions are installed"
+
+
+def weigh(asker, installs, found, native):
+    """Bytes to download, growth when unpacked, and the largest package, of a simulation's packages.
+
+    Each item gets its own `download` and `growth`.
+    """
+    sizes = asker.sizes(["%s=%s" % (apt.word(i["name"], i["arch"], native), i["to"]) for i in installs])
+    largest = 0
+    for item in installs:
+        download, unpacked = sizes.get((item["name"], item["to"]), (0, 0))
+        package = installed(item["name"], item["arch"], found)
+        item["download"] = download
+        item["growth"] = unpacked - (package.size if package else 0)
+        largest = max(largest, unpacked)
+    return sum(i["download"] for i in installs), sum(i["growth"] for i in installs), largest
+
+
+def installed(name, arch, found):
+    """The installed package; a new version may be for all architectures where the old one was not, or the reverse."""
+    for candidate in (arch, "all", dpkg.native_architecture(found)):
+        if (name, candidate) in found and (candidate == arch or "all" in (candidate, arch)):
+            return found[(name, candidate)]
+    return None
+
+
+def installed_version(item, found):
+    """The installed version of a change's package, empty when it is not there."""
+    package = installed(item["package"], item["architecture"], found)
+    return package.version if package else ""
+
+
+def measure(run, changes, out):
+    """An outcome for each change by what is installed now; what concerns the whole run stands with the first."""
+    found = dpkg.packages()
+    log = run.tail()
+    told = [judge(change, found, run.exit_code(), log) for change in changes]
+    if told:
+        told[0]["measured"].update(aftermath(run, found, out))
+    return told
+
+
+def judge(change, found, code, log):
+    """One change: done only if the planned version is installed and configured."""
+    item = change["object"]
+    package = installed(item["package"], item["architecture"], found)
+    version = package.version if package else ""
+    measured = {"installed": version}
+    if package and version == item["to"] and package.whole:
+        return results.outcome(change["id"], "done", "verified", "", **measured)
+    faults = "; ".join([line for line in log if FAULTS.match(line)][:3]) or "apt-get ended with %s" % code
+    if package and not package.whole:
+        return results.outcome(
+            change["id"], "failed", "packages_broken", "%s; %s" % (package.state, faults), **measured
+        )
+    if version != item["from"]:
+        return results.outcome(change["id"], "failed", "version_differs", "installed is %s" % version, **measured)
+    if APT_LOCKED in faults:
+        return results.outcome(change["id"], "skipped", "busy", faults, **measured)
+    return results.outcome(change["id"], "failed", "tool_failed", faults, **measured)
+
+
+def aftermath(run, found, out):
+    """The state the whole host is left in."""
+    return {
+        "unit": run.name,
+        "log": run.log,
+        "exit_code": run.exit_code(),
+        "seconds": round(max(0.0, time.time() - run.started()), 1),
+        "broken": dpkg.broken(found) or dpkg.audit(out),
+        "kept_configuration": dpkg.new_configuration(run.started() - 1),
+        "restart_needed": restarts.outdated(),
+        "reboot": restarts.reboot(),
+    }
+
+
+def recall(change):
+    """What became of a change whose outcome was never recorded, by looking at the host."""
+    item = dict(change["object"])
+    last = [run for run in unit.runs() if item in run.record().get("packages", [])][-1:]
+    if any(run.alive() for run in last):
+        detail = "%s still runs, see %s" % (last[0].name, last[0].log)
+        return results.outcome(change["id"], "unknown", "busy", detail)
+    found = dpkg.packages()
+    if not last and installed_version(item, found) == item["from"]:
+        return results.outcome(change["id"], "skipped", "not_started", "still %s" % (item["from"] or "absent"))
+    code, log = (last[0].exit_code(), last[0].tail()) if last else (None, [])
+    return judge(change, found, code, log)

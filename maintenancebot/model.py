@@ -1,0 +1,402 @@
+"""The nouns of the product: Host -> Finding -> Change -> Decision -> Outcome -> Report.
+
+Values only: frozen, without I/O, known to everybody and knowing nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+Json = Any
+"""A value that JSON can hold. Host text may carry lone surrogates (bytes that are not UTF-8)."""
+
+
+class State(StrEnum):
+    """The state of a change, task, host or run; `unknown` is never success."""
+
+    PLANNED = "planned"  # a dry run: would be done
+    DONE = "done"  # measured afterwards
+    NOTHING = "nothing"  # looked, and there is nothing to do
+    SKIPPED = "skipped"  # left alone on purpose, see the reason
+    WAITING = "waiting"  # for a person's approval
+    FAILED = "failed"  # tried, or checked, and it is bad
+    UNKNOWN = "unknown"  # could not find out
+
+
+_SEVERITY = (State.NOTHING, State.DONE, State.PLANNED, State.SKIPPED, State.WAITING, State.UNKNOWN, State.FAILED)
+
+
+def worst(states: Sequence[State]) -> State:
+    """The state that decides a headline: the worst of the parts, `nothing` when there are none."""
+    return max(states, key=_SEVERITY.index, default=State.NOTHING)
+
+
+class Reason(StrEnum):
+    """Why a state is what it is; the same word in report, log, metric and audit log."""
+
+    # fine
+    NONE = ""  # the state says it all
+    VERIFIED = "verified"  # the effect was measured afterwards
+    UP_TO_DATE = "up_to_date"  # nothing is due
+    NO_MATCH = "no_match"  # no object matches
+    NOT_INSTALLED = "not_installed"  # the software this task is about is not on the host
+    FRESH = "fresh"  # a backup check passed
+    VALID = "valid"  # a certificate check passed
+    ALREADY_GONE = "already_gone"  # somebody else removed it; neither our success nor our bytes
+
+    # guards: no from the gate
+    STOPPED = "stopped"  # kill switch
+    AUDIT_UNWRITABLE = "audit_unwritable"
+    OUTSIDE_WINDOW = "outside_window"
+    FREEZE = "freeze"
+    MAINTENANCE = "maintenance"  # the host is flagged: hands off
+    OBSERVE_ONLY = "observe_only"  # autonomy is `observe`
+    NEEDS_APPROVAL = "needs_approval"
+    BREAKER_OPEN = "breaker_open"
+    BUDGET_SPENT = "budget_spent"
+    BLAST_RADIUS = "blast_radius"  # more files, bytes or share of a tree or of the fleet than allowed
+    NOT_ALLOWED = "not_allowed"  # outside the allowlist
+    PROTECTED = "protected"  # a protected path, pattern, package or label
+    MACHINE_CHANGED = "machine_changed"  # another machine answers at this address
+    CLOCK_SKEW = "clock_skew"  # host and controller clocks differ too much for work that depends on age
+    PLAN_EXPIRED = "plan_expired"
+    PLAN_CHANGED = "plan_changed"  # the digest does not fit the content
+    INTERRUPTED = "interrupted"  # the operator or a signal ended the run before this change
+
+    # the host as a whole
+    UNREACHABLE = "unreachable"  # no connection: refused, no route, name unknown
+    CONNECT_TIMEOUT = "connect_timeout"
+    HOST_KEY_UNKNOWN = "host_key_unknown"
+    HOST_KEY_CHANGED = "host_key_changed"
+    LOGIN_REFUSED = "login_refused"  # keys refused, account expired or locked
+    BECOME_PASSWORD = "become_password"  # noqa: S105  sudo wants a password
+    BECOME_REFUSED = "become_refused"  # sudo does not allow it
+    BECOME_TTY = "become_tty"  # sudo wants a terminal
+    BECOME_MISSING = "become_missing"  # no sudo on the host
+    UNSUPPORTED = "unsupported"  # python3 missing, too old or without needed modules; a shell that runs nothing
+    HUNG = "hung"  # connected, then silent past the idle limit
+    DEADLINE = "deadline"  # the host's own deadline passed
+    LINK_LOST = "link_lost"  # the connection or the helper ended before the end of the answer
+    GARBLED = "garbled"  # frames out of order, damaged, or more output than the cap
+    BUSY = "busy"  # another piece of work holds the host's lock, or apt's, or certbot's
+    SAME_MACHINE = "same_machine"  # another inventory name of a machine that is already in this run
+    HELPER_ERROR = "helper_error"  # a fault of ours on the host
+    INTERNAL_ERROR = "internal_error"  # a fault of ours on the controller
+
+    # a task on a host
+    NEEDS_ROOT = "needs_root"
+    NOT_CONFIGURED = "not_configured"  # the task has nothing to look at
+    NOT_SELECTED = "not_selected"  # the task is not for this host
+    LACKS = "lacks"  # the host lacks a module or tool for this task
+    TOOL_FAILED = "tool_failed"  # a tool on the host failed or answered what we cannot read
+    TIMEOUT = "timeout"  # a tool did not end in time
+    NOT_RESPONDING = "not_responding"  # a service on the host does not answer
+
+    # objects
+    CHANGED_SINCE = "changed_since"  # not the object that the plan names any more
+    VANISHED = "vanished"
+    IN_USE = "in_use"  # open, mapped, or used by a container, a compose file, ...
+    USE_UNKNOWN = "use_unknown"  # who uses it cannot be seen
+    LOCKED = "locked"  # a file lock is held
+    HARD_LINKED = "hard_linked"
+    SYMLINK = "symlink"
+    SPECIAL = "special"  # neither a regular file nor a link
+    IMMUTABLE = "immutable"  # or append-only
+    OTHER_FILE_SYSTEM = "other_file_system"  # below a mount point
+    TOO_YOUNG = "too_young"
+    TIME_IMPLAUSIBLE = "time_implausible"  # 1970 or the future
+    LOGROTATE_MANAGED = "logrotate_managed"
+    OWN_FILE = "own_file"  # ours: trash, state
+    RESTORED = "restored"  # restored from trash a short while ago
+    TARGET_EXISTS = "target_exists"
+    NAME_TOO_LONG = "name_too_long"  # no room for .gz behind it
+    UNREADABLE = "unreadable"
+    NO_SPACE = "no_space"
+    READ_ONLY = "read_only"
+    COMPRESS_MISMATCH = "compress_mismatch"  # the compressed copy does not give the same bytes back
+    WRITE_ERROR = "write_error"
+    OVER_CAP = "over_cap"  # found more than the plan may list
+    AGE_UNKNOWN = "age_unknown"
+    NOT_PULLABLE = "not_pullable"  # no registry gives this image back
+    KEPT = "kept"  # named by a keep list or rule
+
+    # packages
+    HELD = "held"
+    PINNED = "pinned"
+    PHASED = "phased"
+    BLOCKED = "blocked"  # by a dependency
+    WOULD_REMOVE = "would_remove"
+    WOULD_DOWNGRADE = "would_downgrade"
+    FOREIGN_ORIGIN = "foreign_origin"
+    PACKAGES_BROKEN = "packages_broken"  # dpkg --audit is not clean
+    LISTS_MISSING = "lists_missing"  # no package lists on the host
+    LISTS_FAILED = "lists_failed"  # a repository could not be renewed
+    VERSION_DIFFERS = "version_differs"  # installed afterwards: not the planned version
+
+    # backups
+    MISSING = "missing"
+    STALE = "stale"
+    FUTURE_DATED = "future_dated"
+    EMPTY = "empty"
+    TOO_SMALL = "too_small"
+    DAMAGED = "damaged"
+    BEING_WRITTEN = "being_written"
+
+    # certificates
+    EXPIRING = "expiring"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    SERVED_DIFFERS = "served_differs"  # the port serves another certificate than the file
+    KEY_MISMATCH = "key_mismatch"
+    CHAIN_BROKEN = "chain_broken"
+    NOT_DUE = "not_due"  # the renewing tool says that it is not due yet
+    RENEWAL_FAILED = "renewal_failed"
+
+    # restarts of ours
+    UNFINISHED = "unfinished"  # intended, but no outcome was recorded; found by the next start
+    NOT_STARTED = "not_started"  # intended, and found untouched
+
+
+GUARD_REASONS = frozenset(
+    {
+        Reason.STOPPED,
+        Reason.AUDIT_UNWRITABLE,
+        Reason.OUTSIDE_WINDOW,
+        Reason.FREEZE,
+        Reason.NEEDS_APPROVAL,
+        Reason.BREAKER_OPEN,
+        Reason.BUDGET_SPENT,
+        Reason.BLAST_RADIUS,
+        Reason.NOT_ALLOWED,
+        Reason.MACHINE_CHANGED,
+        Reason.CLOCK_SKEW,
+        Reason.PLAN_EXPIRED,
+        Reason.PLAN_CHANGED,
+        Reason.INTERRUPTED,
+    }
+)
+"""Reasons that make a run end with exit code 3: a guard refused what was wanted."""
+
+
+class TaskType(StrEnum):
+    """The kinds of task a configuration can name."""
+
+    PACKAGE_UPDATE = "package_update"
+    CLEANUP = "cleanup"
+    DOCKER_PRUNE = "docker_prune"
+    VERIFY = "verify"
+    MONITOR = "monitor"
+
+
+class Action(StrEnum):
+    """Everything that can be done to a host. There is no action that runs a given command."""
+
+    REFRESH_PACKAGE_LISTS = "refresh_package_lists"
+    UPGRADE_PACKAGE = "upgrade_package"
+    COMPRESS_FILE = "compress_file"
+    QUARANTINE_FILE = "quarantine_file"
+    RESTORE_FILE = "restore_file"
+    PURGE_ITEM = "purge_item"
+    REMOVE_IMAGE = "remove_image"
+    REMOVE_VOLUME = "remove_volume"
+    RENEW_CERTIFICATE = "renew_certificate"
+
+
+class Undo(StrEnum):
+    """How a change is undone; `none` is announced before the change."""
+
+    TRASH = "trash restore"  # the bytes lie in the host's trash
+    PULL = "pull by digest"  # a registry gives the image back
+    DOWNGRADE = "downgrade"  # older version while a repository or cache has it; maintainer scripts do not downgrade
+    NONE = "none"  # cannot be undone
+
+
+class Risk(StrEnum):
+    """What can go wrong if the change itself is right."""
+
+    LOW = "low"  # undone by one command, nothing restarts
+    MEDIUM = "medium"  # a service may restart, or undoing needs the network
+    HIGH = "high"  # many services or a reboot depend on it, or it cannot be undone
+
+
+class Autonomy(StrEnum):
+    """How much the bot may do by itself for a task on a group: the `approval` key."""
+
+    OBSERVE = "observe"  # look only
+    REQUIRED = "required"  # plan and wait for a person
+    NOTIFY = "notify"  # do it, and say so at once
+    AUTO = "auto"  # do it, and say so in the report
+
+
+@dataclass(frozen=True)
+class Host:
+    """A server of the inventory; how to reach it and what it is."""
+
+    name: str
+    address: str
+    port: int = 22
+    user: str = "root"
+    become: bool | None = None  # None: sudo when the login is not root
+    connection: str = "ssh"  # or "local"
+    groups: tuple[str, ...] = ()
+    cloud: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    timezone: str = ""
+    quorum: str = ""
+    via: str = ""  # name of the bastion, itself a host of the inventory
+    maintenance: bool = False
+    source: str = ""  # which inventory source named it
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A mounted file system as statvfs told it, in bytes and inodes."""
+
+    path: str
+    device: str
+    fs_type: str
+    total: int
+    available: int
+    inodes: int
+    inodes_free: int
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """What a host says of itself in the probe; `machine_id` is its identity."""
+
+    machine_id: str
+    boot_id: str
+    hostname: str
+    os_id: str
+    os_version: str
+    kernel: str
+    python: str
+    uid: int
+    clock: float  # the host's clock, seconds since the epoch
+    clock_offset: float  # host minus controller, seconds
+    mounts: tuple[Mount, ...] = ()
+    missing: tuple[str, ...] = ()  # optional python modules and tools the host lacks
+
+    @property
+    def is_root(self) -> bool:
+        """Whether the helper ran as root."""
+        return self.uid == 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing a probe saw for a task: read-only, plain data."""
+
+    task: str
+    kind: str
+    subject: str
+    data: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One object and what is to be done to it; checked again at the moment of the change."""
+
+    id: str  # digest of host, task, action and object: the same object gets the same id in every plan
+    task: str
+    action: Action
+    name: str  # the object for people: a path, `package=version`, an image's tag or id
+    object: Mapping[str, Json]  # the object's identity, all that must still hold when it is touched
+    undo: Undo
+    risk: Risk = Risk.LOW
+    effect: Mapping[str, Json] = field(default_factory=dict)  # expected, e.g. {"freed_now": 0, "freed_at_purge": 4096}
+    note: str = ""  # for people, e.g. what undoing cannot give back
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The gate's answer for one change."""
+
+    change_id: str
+    state: State  # PLANNED: may be done; SKIPPED or WAITING: not, see the reason
+    reason: Reason = Reason.NONE
+    detail: str = ""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the change may be made."""
+        return self.state is State.PLANNED
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one change, as measured afterwards."""
+
+    change_id: str
+    state: State
+    reason: Reason = Reason.NONE
+    detail: str = ""
+    measured: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Changes that are made in one go, by one helper operation or one call on the controller."""
+
+    id: str
+    task: str
+    op: str  # a row of the helper's table of operations, or of `actions.CONTROLLER_STEPS`
+    changes: tuple[Change, ...]
+    args: Mapping[str, Json] = field(default_factory=dict)
+    on_controller: bool = False
+
+
+@dataclass(frozen=True)
+class ChangeReport:
+    """A change with its state, as the report and `--json` show it."""
+
+    change: Change
+    state: State
+    reason: Reason = Reason.NONE
+    detail: str = ""
+    measured: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """A task on a host."""
+
+    task: str
+    type: TaskType
+    state: State
+    reason: Reason = Reason.NONE
+    detail: str = ""
+    changes: tuple[ChangeReport, ...] = ()
+    facts: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HostReport:
+    """A host in a run; every host of the inventory has one."""
+
+    host: str
+    state: State
+    reason: Reason = Reason.NONE
+    detail: str = ""
+    tasks: tuple[TaskReport, ...] = ()
+    facts: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a command did, for all hosts."""
+
+    command: str
+    run_id: str
+    started_at: datetime
+    finished_at: datetime
+    state: State
+    hosts: tuple[HostReport, ...]
+    totals: Mapping[str, Json] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # for people: what was unfinished, which guard is on

@@ -1,0 +1,1 @@
+"""Pure guards: facts, rules and the time in, decisions out."""

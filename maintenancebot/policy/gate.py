@@ -1,0 +1,199 @@
+"""The gate: one list of checks, in one order, each with its own reason for a no."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from maintenancebot.model import (
+    Action,
+    Autonomy,
+    Change,
+    Decision,
+    Host,
+    Json,
+    Reason,
+    State,
+)
+from maintenancebot.plan.document import HostPlan, TaskPlan
+from maintenancebot.policy import allowlist
+from maintenancebot.settings import Settings, Task
+
+FILE_ACTIONS = frozenset({Action.COMPRESS_FILE, Action.QUARANTINE_FILE})
+DELETES = FILE_ACTIONS | {Action.REMOVE_IMAGE, Action.REMOVE_VOLUME, Action.PURGE_ITEM}
+AGE_BASED = FILE_ACTIONS | {Action.REMOVE_IMAGE, Action.REMOVE_VOLUME, Action.PURGE_ITEM}
+
+
+@dataclass(frozen=True)
+class Guards:
+    """The state of all guards at one instant, read before the gate is asked."""
+
+    stopped: str = ""  # the kill switch's reason
+    audit_problem: str = ""  # why the audit log cannot be written
+    frozen: str = ""  # the freeze that is on
+    outside_window: str = ""  # when the window opens
+    known_machine_id: str = ""  # what this host was before
+    breaker: str = ""  # why the breaker is open
+    actions_left: int = 1_000_000  # of the budget
+    fleet_share: float = 0.0  # share of the fleet's hosts that this run would change
+    approved: frozenset[str] = frozenset()  # ids of changes in approved, unexpired, unused plans
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One change in its surroundings."""
+
+    host: Host
+    plan: HostPlan
+    task_plan: TaskPlan
+    task: Task
+    change: Change
+    settings: Settings
+    earlier: int = 0  # allowed changes before this one, for the budget
+    totals: Mapping[str, Json] = field(default_factory=dict)  # of the task: files, bytes
+
+
+Check = Callable[[Proposal, Guards], str | None]
+"""None: no objection; else the no in words."""
+
+
+def _stopped(_: Proposal, guards: Guards) -> str | None:
+    return guards.stopped or None
+
+
+def _audit(_: Proposal, guards: Guards) -> str | None:
+    return guards.audit_problem or None
+
+
+def _machine(proposal: Proposal, guards: Guards) -> str | None:
+    known, seen = guards.known_machine_id, proposal.plan.machine_id
+    if not seen:
+        return "the host shows no machine-id"
+    if known and known != seen:
+        return f"this was machine {known}, now {seen} answers; if that is right: hosts trust {proposal.host.name}"
+    return None
+
+
+def _maintenance(proposal: Proposal, _: Guards) -> str | None:
+    return "the inventory flags this host as in maintenance" if proposal.host.maintenance else None
+
+
+def _freeze(_: Proposal, guards: Guards) -> str | None:
+    return guards.frozen or None
+
+
+def _window(_: Proposal, guards: Guards) -> str | None:
+    return guards.outside_window or None
+
+
+def _observe(proposal: Proposal, _: Guards) -> str | None:
+    return "approval is `observe`" if proposal.task.approval is Autonomy.OBSERVE else None
+
+
+def _clock(proposal: Proposal, _: Guards) -> str | None:
+    limit = proposal.settings.guards.max_clock_skew_seconds
+    offset = proposal.plan.clock_offset
+    if proposal.change.action in AGE_BASED and abs(offset) > limit:
+        return f"the host's clock is {offset:+.0f} s off; ages cannot be trusted"
+    return None
+
+
+def _allowed(proposal: Proposal, _: Guards) -> str | None:
+    if proposal.change.action not in FILE_ACTIONS:
+        return None
+    path = str(proposal.change.object.get("path", ""))
+    if not allowlist.is_allowed(path, proposal.settings.deletion.allow):
+        return "outside deletion.allow"
+    return None
+
+
+def _protected(proposal: Proposal, _: Guards) -> str | None:
+    if proposal.change.action not in FILE_ACTIONS:
+        return None
+    path = str(proposal.change.object.get("path", ""))
+    rule = allowlist.protecting_rule(path, proposal.settings.deletion.protect)
+    return f"protected by {rule}" if rule else None
+
+
+def _blast_radius(proposal: Proposal, guards: Guards) -> str | None:
+    caps = proposal.settings.deletion.caps
+    files, size = int(proposal.totals.get("files", 0)), int(proposal.totals.get("bytes", 0))
+    if proposal.change.id in guards.approved:
+        return None
+    if proposal.change.action in DELETES:
+        if files > caps.files:
+            return f"{files} objects are more than {caps.files}"
+        if size > caps.bytes:
+            return f"{size} bytes are more than {caps.bytes}"
+        tree = int(proposal.task_plan.facts.get("tree_files", 0))
+        if files >= caps.share_from_files and tree and files / tree > caps.share:
+            return f"{files} of {tree} files are more than {caps.share:.0%} of the tree"
+    if guards.fleet_share > proposal.settings.guards.fleet_share:
+        return f"{guards.fleet_share:.0%} of the fleet would change"
+    return None
+
+
+def _approval(proposal: Proposal, guards: Guards) -> str | None:
+    if proposal.task.approval is Autonomy.REQUIRED and proposal.change.id not in guards.approved:
+        return "approval is `required`"
+    return None
+
+
+def _breaker(_: Proposal, guards: Guards) -> str | None:
+    return guards.breaker or None
+
+
+def _budget(proposal: Proposal, guards: Guards) -> str | None:
+    if proposal.earlier >= guards.actions_left:
+        return f"the budget allows {guards.actions_left} more changes now"
+    return None
+
+
+CHECKS: tuple[tuple[Reason, State, Check], ...] = (
+    (Reason.STOPPED, State.SKIPPED, _stopped),
+    (Reason.AUDIT_UNWRITABLE, State.SKIPPED, _audit),
+    (Reason.MACHINE_CHANGED, State.SKIPPED, _machine),
+    (Reason.MAINTENANCE, State.SKIPPED, _maintenance),
+    (Reason.FREEZE, State.SKIPPED, _freeze),
+    (Reason.OUTSIDE_WINDOW, State.SKIPPED, _window),
+    (Reason.OBSERVE_ONLY, State.SKIPPED, _observe),
+    (Reason.CLOCK_SKEW, State.SKIPPED, _clock),
+    (Reason.NOT_ALLOWED, State.SKIPPED, _allowed),
+    (Reason.PROTECTED, State.SKIPPED, _protected),
+    (Reason.BLAST_RADIUS, State.WAITING, _blast_radius),
+    (Reason.NEEDS_APPROVAL, State.WAITING, _approval),
+    (Reason.BREAKER_OPEN, State.SKIPPED, _breaker),
+    (Reason.BUDGET_SPENT, State.SKIPPED, _budget),
+)
+
+
+def decide(host: Host, plan: HostPlan, tasks: Sequence[Task], settings: Settings, guards: Guards) -> list[Decision]:
+    """A decision for each change of a host's plan, in its order."""
+    by_name = {task.name: task for task in tasks}
+    decisions: list[Decision] = []
+    allowed = 0
+    for task_plan in plan.tasks:
+        totals = _totals(task_plan)
+        for change in task_plan.changes:
+            proposal = Proposal(
+                host, plan, task_plan, by_name[task_plan.task], change, settings, earlier=allowed, totals=totals
+            )
+            decision = ask(proposal, guards)
+            allowed += decision.allowed
+            decisions.append(decision)
+    return decisions
+
+
+def ask(proposal: Proposal, guards: Guards) -> Decision:
+    """The first objection in the list's order, or leave."""
+    for reason, state, check in CHECKS:
+        objection = check(proposal, guards)
+        if objection is not None:
+            return Decision(proposal.change.id, state, reason, objection)
+    return Decision(proposal.change.id, State.PLANNED)
+
+
+def _totals(task_plan: TaskPlan) -> dict[str, Json]:
+    deletes = [change for change in task_plan.changes if change.action in DELETES]
+    sizes = (int(change.object.get("size", 0) or 0) for change in deletes)
+    return {"files": len(deletes), "bytes": sum(sizes)}

@@ -1,0 +1,41 @@
+"""The helper as bytes: its modules are read as text, packed once, and sent over each execution's standard input."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from functools import cache
+from importlib import resources
+
+COMMAND = (
+    "/usr/bin/python3 -I -S -B -c "
+    "'import sys;b=sys.stdin.buffer;exec(compile(b.read(int(b.readline())),\"maintenancebot\",\"exec\"))'"
+)
+"""The same for every execution: -I ignores the login's environment, -S and -B write no compiled files into the host."""
+
+SUDO = "/usr/bin/env LC_ALL=C /usr/bin/sudo -n -- "
+PACKAGE = "mb_helper"
+STAGE0 = "stage0"
+
+
+@cache
+def packed() -> bytes:
+    """The modules of the helper, zlib-compressed JSON of module name to source."""
+    sources = {}
+    for entry in resources.files("maintenancebot.helper").iterdir():
+        name = entry.name.removesuffix(".py")
+        if entry.name.endswith(".py") and name != STAGE0:
+            sources[PACKAGE if name == "__init__" else f"{PACKAGE}.{name}"] = entry.read_text("utf-8")
+    return zlib.compress(json.dumps(sources, sort_keys=True).encode("ascii"), 9)
+
+
+@cache
+def stage0() -> bytes:
+    """The first program: builtins only, looks at what python3 offers."""
+    return (resources.files("maintenancebot.helper") / f"{STAGE0}.py").read_bytes()
+
+
+def preamble(marker: str) -> bytes:
+    """All that standard input carries before the first frame."""
+    first, bundle = stage0(), packed()
+    return b"%d\n%s%s %d\n%s" % (len(first), first, marker.encode("ascii"), len(bundle), bundle)

@@ -1,0 +1,35 @@
+"""What a report means to a shell or a timer: the worst decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from maintenancebot.model import GUARD_REASONS, Reason, Report, State
+
+DONE = 0  # all done, or nothing to do
+FAILED = 1  # something failed, unknown or unreachable
+USAGE = 2  # usage or configuration error, nothing touched
+REFUSED = 3  # refused by a guard, or waiting for approval
+
+
+def exit_code(report: Report) -> int:
+    """The exit code for a report; what failed or is unknown beats what was refused."""
+    results = list(_results(report))
+    if any(state in (State.FAILED, State.UNKNOWN) for state, _ in results):
+        return FAILED
+    if any(state is State.WAITING or _refused(state, reason) for state, reason in results):
+        return REFUSED
+    return DONE
+
+
+def _refused(state: State, reason: Reason) -> bool:
+    return state is State.SKIPPED and reason in GUARD_REASONS
+
+
+def _results(report: Report) -> Iterator[tuple[State, Reason]]:
+    yield report.state, Reason.NONE
+    for host in report.hosts:
+        yield host.state, host.reason
+        for task in host.tasks:
+            yield task.state, task.reason
+            yield from ((change.state, change.reason) for change in task.changes)

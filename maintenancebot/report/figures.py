@@ -1,0 +1,70 @@
+"""Figures in words: counts, kinds of objects, sizes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from maintenancebot.model import Action, ChangeReport, Json, State
+from maintenancebot.report.totals import number
+
+NOUNS: dict[Action, tuple[str, str]] = {
+    Action.REFRESH_PACKAGE_LISTS: ("renewal of package lists", "renewals of package lists"),
+    Action.UPGRADE_PACKAGE: ("package", "packages"),
+    Action.COMPRESS_FILE: ("file to compress", "files to compress"),
+    Action.QUARANTINE_FILE: ("file to trash", "files to trash"),
+    Action.RESTORE_FILE: ("file to restore", "files to restore"),
+    Action.PURGE_ITEM: ("item to purge", "items to purge"),
+    Action.REMOVE_IMAGE: ("image", "images"),
+    Action.REMOVE_VOLUME: ("volume", "volumes"),
+    Action.RENEW_CERTIFICATE: ("certificate", "certificates"),
+}
+"""What one change and several changes of an action are called."""
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def kinds(changes: Iterable[ChangeReport]) -> str:
+    """How many objects of which kind: `3 packages, 1 image`."""
+    counted = Counter(change.change.action for change in changes)
+    return ", ".join(
+        f"{counted[action]:,} {NOUNS[action][counted[action] != 1]}" for action in Action if counted[action]
+    )
+
+
+def states(found: Iterable[State]) -> str:
+    """How many of which state: `45 done, 2 unknown`."""
+    counted = Counter(found)
+    return ", ".join(f"{counted[state]:,} {state.value}" for state in State if counted[state])
+
+
+def freed(figures: Mapping[str, Json]) -> str:
+    """The space of `totals`, empty when there is none: measured as `freed`, expected as `would free`."""
+    measured = _space(figures["freed_now"], figures["freed_at_purge"])
+    expected = _space(figures["would_free_now"], figures["would_free_at_purge"])
+    parts = (measured and f"freed {measured}", expected and f"would free {expected}")
+    return ", ".join(part for part in parts if part)
+
+
+def effects(report: ChangeReport) -> str:
+    """The space that one change freed, or would free."""
+    if report.state is State.DONE:
+        space = _space(number(report.measured.get("freed_now")), number(report.measured.get("freed_at_purge")))
+        return f"freed {space}" if space else ""
+    if report.state in (State.PLANNED, State.WAITING):
+        effect = report.change.effect
+        space = _space(number(effect.get("freed_now")), number(effect.get("freed_at_purge")))
+        return f"would free {space}" if space else ""
+    return ""
+
+
+def size(count: int) -> str:
+    """Bytes for people: `1.5 GiB`."""
+    power = min(max(abs(count).bit_length() - 1, 0) // 10, len(UNITS) - 1)
+    return f"{count} B" if power == 0 else f"{count / 1024**power:,.1f} {UNITS[power]}"
+
+
+def _space(now: int, at_purge: int) -> str:
+    if not now and not at_purge:
+        return ""
+    return f"{size(now)} now" + (f", {size(at_purge)} at purge" if at_purge else "")

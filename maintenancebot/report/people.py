@@ -1,0 +1,88 @@
+"""What needs a person: one line per trouble, with all its hosts and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from maintenancebot.model import GUARD_REASONS, ChangeReport, HostReport, Reason, State, TaskReport
+from maintenancebot.report.explain import advice, explain
+
+NAMED_HOSTS = 5
+"""Hosts that one line names; the table names them all."""
+
+ORDER = (State.FAILED, State.UNKNOWN, State.WAITING, State.SKIPPED)
+
+
+class Trouble(NamedTuple):
+    """What several hosts may have in common; `detail` is empty where it is about single changes."""
+
+    task: str
+    state: State
+    reason: Reason
+    detail: str
+    of_changes: bool
+
+
+class Case(NamedTuple):
+    """A trouble on one host."""
+
+    host: str
+    changes: int
+    example: str  # the first of the changes
+
+
+def lines(hosts: Sequence[HostReport]) -> list[str]:
+    """One line per trouble, failures first; every host with trouble is counted in one."""
+    found: dict[Trouble, list[Case]] = {}
+    for host in hosts:
+        for trouble, case in _troubles(host):
+            found.setdefault(trouble, []).append(case)
+    return [_line(trouble, found[trouble]) for trouble in sorted(found, key=lambda one: ORDER.index(one.state))]
+
+
+def needs_person(state: State, reason: Reason) -> bool:
+    """Whether somebody must look: failed, unknown, waiting, or refused by a guard."""
+    return state in (State.FAILED, State.UNKNOWN, State.WAITING) or (state is State.SKIPPED and reason in GUARD_REASONS)
+
+
+def _troubles(host: HostReport) -> Iterable[tuple[Trouble, Case]]:
+    from_tasks = [trouble for task in host.tasks for trouble in _task_troubles(host.host, task)]
+    if not from_tasks and needs_person(host.state, host.reason):
+        yield Trouble("", host.state, host.reason, host.detail, False), Case(host.host, 0, "")
+    yield from from_tasks
+
+
+def _task_troubles(host: str, task: TaskReport) -> Iterable[tuple[Trouble, Case]]:
+    if needs_person(task.state, task.reason) and task.state not in {change.state for change in task.changes}:
+        yield Trouble(task.task, task.state, task.reason, task.detail, False), Case(host, 0, "")
+    changes = [change for change in task.changes if needs_person(change.state, change.reason)]
+    for state, reason in dict.fromkeys((change.state, change.reason) for change in changes):
+        same = [change for change in changes if (change.state, change.reason) == (state, reason)]
+        yield Trouble(task.task, state, reason, "", True), Case(host, len(same), _example(same[0]))
+
+
+def _example(change: ChangeReport) -> str:
+    return ": ".join(part for part in (change.change.name, change.detail) if part)
+
+
+def _line(trouble: Trouble, cases: Sequence[Case]) -> str:
+    hosts = [case.host for case in cases]
+    parts = [_named(hosts) + (f", {trouble.task}" if trouble.task else ""), trouble.state.value]
+    why = explain(trouble.reason, trouble.detail)
+    said = ": ".join([*parts, why] if why else parts)
+    if trouble.of_changes:
+        said += f" ({_changes(cases)})"
+    todo = advice(trouble.reason)
+    return f"{said}. To do: {todo}." if todo else f"{said}."
+
+
+def _changes(cases: Sequence[Case]) -> str:
+    count = sum(case.changes for case in cases)
+    return cases[0].example if count == 1 else f"{count:,} changes, first {cases[0].example}"
+
+
+def _named(hosts: Sequence[str]) -> str:
+    named = ", ".join(hosts[:NAMED_HOSTS])
+    more = len(hosts) - NAMED_HOSTS
+    return f"{named} and {more:,} more host{'' if more == 1 else 's'}" if more > 0 else named

@@ -1,0 +1,169 @@
+"""The five kinds of task, told apart by `type`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from maintenancebot.model import Autonomy, TaskType
+from maintenancebot.settings.values import (
+    Glob,
+    KeepRule,
+    Label,
+    Name,
+    Pattern,
+    Positive,
+    Selectors,
+    Size,
+    SocketPath,
+    Strict,
+    Text,
+    refusal,
+)
+
+BACKUP_CHECK = re.compile(r"backup_completed_within_([1-9][0-9]{0,3})([hd])")
+EXPIRY_CHECK = re.compile(r"certificate_expiry_days\s*>\s*([1-9][0-9]{0,3})")
+
+
+class CommonTask(Strict):
+    """What every task has; `hosts` and `approval` come from `defaults` where a task does not say them."""
+
+    LATER: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("waves", "health", "reboot"), "remove it until a version has it"
+    )
+
+    name: Name = Field(description="Name in plans, reports and --task; unique.")
+    hosts: Selectors = Field(
+        default=("all",), description='Hosts, groups, globs such as "web-*", "!name" to leave out.'
+    )
+    approval: Autonomy = Field(default=Autonomy.AUTO, description="How much the task may do by itself.")
+
+
+class PackageUpdateTask(CommonTask):
+    """Upgrades packages, chosen by origin."""
+
+    type: Literal[TaskType.PACKAGE_UPDATE]
+    scope: Literal["security_only", "all"] = Field(description="Which updates are wanted.")
+    rollback_on_failure: bool = Field(
+        default=False, description="After a failed check, put back what this run changed, once."
+    )
+    lock_timeout_seconds: int = Field(
+        default=300, ge=0, le=7200, description="How long to wait for apt's and dpkg's locks."
+    )
+    max_new_packages: int = Field(
+        default=5, ge=0, description="Refuse a plan that installs more packages that are new."
+    )
+
+
+class CleanupPattern(Strict):
+    """Which files are old, and what becomes of them."""
+
+    path: Pattern = Field(description="Absolute glob below a tree of deletion.allow.")
+    retention_days: int = Field(ge=1, le=36500, description="Files younger than this stay.")
+    compress: bool = Field(
+        default=False, description="Replace a file by a verified .gz instead of moving it to the trash."
+    )
+    exclude: tuple[KeepRule, ...] = Field(default=(), description="Globs of files and folders that stay.")
+
+
+class CleanupTask(CommonTask):
+    """Compresses or quarantines old files."""
+
+    type: Literal[TaskType.CLEANUP]
+    patterns: tuple[CleanupPattern, ...] = Field(min_length=1, description="What is looked for.")
+
+
+class DockerPruneTask(CommonTask):
+    """Removes images and volumes that nothing uses."""
+
+    type: Literal[TaskType.DOCKER_PRUNE]
+    remove_unused_images: bool = Field(default=False, description="Remove images that nothing uses.")
+    remove_dangling_volumes: bool = Field(default=False, description="Remove the unused volumes that `volumes` names.")
+    min_age_hours: int = Field(default=48, ge=1, le=876000, description="Younger objects stay.")
+    keep_newest: int = Field(default=1, ge=0, le=1000, description="The newest images of each repository that stay.")
+    keep_labels: tuple[Label, ...] = Field(
+        default=("maintenancebot.keep",), description="Objects with one of these stay."
+    )
+    keep_images: tuple[Text, ...] = Field(default=(), description="Globs of image tags that stay.")
+    volumes: tuple[Text, ...] = Field(default=(), description="Names of the volumes that may go at all.")
+    sightings: int = Field(
+        default=3, ge=1, le=100, description="Runs in which a volume was seen unused before it may go."
+    )
+    socket: SocketPath = Field(default="/run/docker.sock", description="Docker's socket on the host.")
+
+
+class FileSource(Strict):
+    """Backups that lie as files on the host."""
+
+    type: Literal["files"]
+    name: str = Field(default="", description="Name in reports; empty means the path.")
+    path: Glob = Field(description="Absolute glob of the backup files.")
+    min_bytes: Size = Field(default=1, description="A smaller file is no backup.")
+
+
+def _backup_check(text: str) -> str:
+    if not BACKUP_CHECK.fullmatch(text):
+        raise refusal(f"{text!r} is no check of backups", 'write "backup_completed_within_24h", or 7d for seven days')
+    return text
+
+
+def _expiry_check(text: str) -> str:
+    if not EXPIRY_CHECK.fullmatch(text):
+        raise refusal(f"{text!r} is no check of certificates", 'write "certificate_expiry_days > 30"')
+    return text
+
+
+class VerifyTask(CommonTask):
+    """Checks that backups exist, are fresh and can be read."""
+
+    type: Literal[TaskType.VERIFY]
+    check: Annotated[str, AfterValidator(_backup_check)] = Field(description="How fresh the newest backup must be.")
+    alert_on_failure: bool = Field(default=True, description="A bad backup is reported as needing a person.")
+    sources: tuple[FileSource, ...] = Field(default=(), description="Where backups lie.")
+
+    @property
+    def max_age_hours(self) -> int:
+        """The greatest age of the newest good backup."""
+        match = BACKUP_CHECK.fullmatch(self.check)
+        assert match is not None
+        return int(match[1]) * (24 if match[2] == "d" else 1)
+
+
+class MonitorTask(CommonTask):
+    """Checks how long certificates stay valid, in files and as served."""
+
+    type: Literal[TaskType.MONITOR]
+    check: Annotated[str, AfterValidator(_expiry_check)] = Field(description="How many days must be left.")
+    alert_threshold: Positive | None = Field(default=None, description="Days left below which a person is told.")
+    auto_renew: bool = Field(default=False, description="Renew by certbot what it manages and what is due.")
+    files: tuple[Glob, ...] = Field(
+        default=("/etc/letsencrypt/live/*/fullchain.pem", "/etc/nginx/ssl/*.pem", "/etc/nginx/ssl/*.crt"),
+        description="Absolute globs of certificate files.",
+    )
+    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
+        default=(443, 8443, 465, 636, 993, 995), description="Local TLS ports that are looked at."
+    )
+
+    @property
+    def threshold_days(self) -> int:
+        """The days that must be left."""
+        match = EXPIRY_CHECK.fullmatch(self.check)
+        assert match is not None
+        return int(match[1])
+
+    @model_validator(mode="after")
+    def _alert_is_not_before_the_check(self) -> MonitorTask:
+        if self.alert_threshold is not None and self.alert_threshold > self.threshold_days:
+            raise refusal(
+                f"alert_threshold {self.alert_threshold} is more than the {self.threshold_days} days of the check",
+                f"write at most {self.threshold_days}, or raise the check",
+            )
+        return self
+
+
+Task = Annotated[
+    PackageUpdateTask | CleanupTask | DockerPruneTask | VerifyTask | MonitorTask, Field(discriminator="type")
+]

@@ -1,0 +1,23 @@
+"""The steps from one form of the tables to the next, in order; alembic is imported only when there is something to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+REVISIONS = ("0001",)
+"""Every form that a database can have, oldest first."""
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the database to the newest form, inside the transaction that the connection is in."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

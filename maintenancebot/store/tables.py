@@ -1,0 +1,176 @@
+"""The tables, as SQLAlchemy Core sees them; `migrations/` makes them.
+
+Text that may come from a host (file names can hold bytes that are not UTF-8, or NUL) is kept as ASCII-escaped JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+from maintenancebot.model import Json
+from maintenancebot.plan.document import canonical
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An instant, as microseconds since the epoch: sorts right, and knows no daylight saving."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Raises ValueError for a time without a zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """The instant in UTC."""
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+class AsciiJson(TypeDecorator[Json]):
+    """Any JSON value, in its one canonical form."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Json, dialect: Dialect) -> str | None:
+        """ASCII text that holds lone surrogates and NULs as escapes."""
+        return None if value is None else canonical(value).decode("ascii")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Json:
+        """The value again."""
+        return None if value is None else json.loads(value)
+
+
+metadata = MetaData()
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("store_id", String(32), nullable=False),
+    Column("probed", Integer, nullable=False),  # counted up to prove that the disk takes writes
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("command", String(32), nullable=False),
+    Column("configuration", String(64), nullable=False),
+    Column("started_at", Moment, nullable=False, index=True),
+    Column("finished_at", Moment),
+    Column("state", String(16)),
+    Column("totals", AsciiJson),
+    Column("report", AsciiJson),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("run", String(64), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("change_id", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("prev_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("ix_audit_kind_at", "kind", "at", "host"),
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),  # of its row in the audit log
+    Column("run", String(64), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("step", String(64), nullable=False),
+    Column("change_id", String(64), nullable=False),
+    Column("change", AsciiJson, nullable=False),
+    Column("plan_digest", String(64), nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+    Column("closed_at", Moment, index=True),
+    Column("state", String(16)),
+    Column("reason", String(32)),
+    Index("ix_intents_run_host_change", "run", "host", "change_id"),
+)
+
+machines = Table(
+    "machines",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("machine_id", AsciiJson, nullable=False),
+    Column("address", String(255), nullable=False),
+    Column("first_seen", Moment, nullable=False),
+    Column("last_seen", Moment, nullable=False),
+)
+
+guard = Table(
+    "guard",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("set_at", Moment, nullable=False),
+    Column("by", AsciiJson, nullable=False),
+    Column("reason", AsciiJson, nullable=False),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("plan", AsciiJson, nullable=False),
+    Column("requested_at", Moment, nullable=False, index=True),
+    Column("requested_by", AsciiJson, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("decided_at", Moment),
+    Column("decided_by", AsciiJson),
+)
+
+approval_changes = Table(
+    "approval_changes",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("change_id", String(64), primary_key=True, index=True),
+    Column("used_at", Moment),
+)
+
+breakers = Table(
+    "breakers",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("open_until", Moment),
+)
+
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("object_id", AsciiJson, primary_key=True),
+    Column("first_seen", Moment, nullable=False),
+    Column("last_seen", Moment, nullable=False),
+    Column("times", Integer, nullable=False),
+)

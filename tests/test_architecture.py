@@ -1,0 +1,183 @@
+"""The layering of docs/architecture.md, read from the imports that stand in the source."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "maintenancebot"
+
+VALUES = {"model", "errors"}
+CONFIGURATION = {*VALUES, "settings"}
+MAY_IMPORT = {
+    "model": set(),
+    "errors": {"model"},
+    "settings": VALUES,
+    "inventory_file": CONFIGURATION,
+    "inventory": {*CONFIGURATION, "inventory_file"},
+    "plan": CONFIGURATION,
+    "policy": {*CONFIGURATION, "plan"},
+    "remote": CONFIGURATION,
+    "helper": set(),
+    "probes": {*CONFIGURATION, "plan.inputs", "remote"},
+    "actions": {*CONFIGURATION, "remote"},
+    "catalog": {*CONFIGURATION, "plan", "probes", "actions", "remote"},
+    "store": VALUES,
+    "engine": {*CONFIGURATION, "inventory", "plan", "policy", "remote", "catalog", "store"},
+    "report": {"model"},
+    "app": {*CONFIGURATION, "inventory", "plan", "policy", "remote", "engine", "report", "store"},
+    "cli": {*CONFIGURATION, "inventory", "plan", "policy", "engine.progress", "report", "app"},
+}
+"""What each part may import of ours; itself always, `maintenancebot.__version__` always."""
+
+HEAVY = {
+    "fabric": {"remote"},
+    "paramiko": {"remote"},
+    "docker": {"remote"},
+    "sqlalchemy": {"store"},
+    "alembic": {"store"},
+    "pydantic": {"settings", "inventory_file"},
+    "yaml": {"settings"},
+    "rich": set(),
+    "cryptography": set(),
+    "boto3": set(),
+    "anthropic": set(),
+}
+"""Slow imports, and the parts whose modules may have them at their top; elsewhere only inside a function."""
+
+PURE = ("model", "errors", "plan", "policy")
+IO = {
+    "asyncio",
+    "ctypes",
+    "fcntl",
+    "glob",
+    "http",
+    "io",
+    "multiprocessing",
+    "os",
+    "pathlib",
+    "random",
+    "requests",
+    "secrets",
+    "select",
+    "shutil",
+    "signal",
+    "socket",
+    "sqlite3",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "threading",
+    "time",
+    "urllib",
+}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Full dotted names of what is imported; relative imports start with a dot."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def ours(path: Path) -> set[str]:
+    names = {name for name in imports(parsed(path)) if name.split(".")[0] == "maintenancebot"}
+    return {name.removeprefix("maintenancebot").removeprefix(".") for name in names} - {"", "__version__"}
+
+
+def allowed(name: str, part: str) -> bool:
+    return any(name == one or name.startswith(f"{one}.") for one in (*MAY_IMPORT[part], part))
+
+
+def test_every_part_has_its_row() -> None:
+    assert {part_of(path) for path in MODULES} - {"__init__"} <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    part = part_of(path)
+    if part == "__init__":
+        assert not ours(path)
+        return
+    assert [name for name in sorted(ours(path)) if not allowed(name, part)] == []
+
+
+def test_the_helper_imports_itself_and_the_standard_library_only() -> None:
+    known = sys.stdlib_module_names | {"mb_helper"}
+    for path in (PACKAGE / "helper").rglob("*.py"):
+        foreign = [
+            name for name in imports(parsed(path)) if not name.startswith(".") and name.split(".")[0] not in known
+        ]
+        assert foreign == [], path
+
+
+def test_nothing_imports_the_helper() -> None:
+    for path in MODULES:
+        if part_of(path) != "helper":
+            assert [name for name in ours(path) if name.split(".")[0] == "helper"] == [], path
+
+
+@pytest.mark.parametrize("part", PURE)
+def test_values_plan_and_policy_do_no_input_or_output(part: str) -> None:
+    for path in MODULES:
+        if part_of(path) == part:
+            tree = parsed(path)
+            assert [name for name in imports(tree) if name.split(".")[0] in IO] == [], path
+            calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+            assert not [call for call in calls if isinstance(call, ast.Name) and call.id in {"open", "print"}], path
+
+
+@pytest.mark.parametrize("part", PURE)
+def test_values_plan_and_policy_are_handed_the_time(part: str) -> None:
+    for path in MODULES:
+        if part_of(path) == part:
+            clocks = [
+                node.attr
+                for node in ast.walk(parsed(path))
+                if isinstance(node, ast.Attribute) and node.attr in {"now", "utcnow", "today"}
+            ]
+            assert clocks == [], path
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_slow_imports_stand_in_their_one_part_or_inside_functions(path: Path) -> None:
+    top = set(at_the_top(parsed(path)))
+    misplaced = [name for name, parts in HEAVY.items() if name in top and part_of(path) not in parts]
+    assert misplaced == []
+
+
+def at_the_top(tree: ast.Module) -> Iterator[str]:
+    """First names of what is imported when the module is; `if TYPE_CHECKING` is never run."""
+    for node in tree.body:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield from (name.split(".")[0] for name in imports(node))
+
+
+def test_subjects_have_one_file_name_everywhere() -> None:
+    subjects = {"patches", "logs", "containers", "backups", "certificates"}
+    for part in ("plan", "probes", "actions"):
+        assert subjects <= {path.stem for path in (PACKAGE / part).glob("*.py")}, part
+
+
+def test_only_the_engine_and_its_catalog_know_the_subjects() -> None:
+    for path in MODULES:
+        if part_of(path) not in {"catalog", "probes", "plan", "actions", "helper"}:
+            known = [name for name in ours(path) if name.split(".")[0] in {"probes", "actions"}]
+            assert known == [], path

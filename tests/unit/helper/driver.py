@@ -1,0 +1,41 @@
+"""Runs one operation of the helper in whatever Python runs this file; needs nothing newer than Python 3.6.
+
+Reads JSON on standard input: {"root", "home", "op": "module.function", "args" or "step"}, writes what came of it.
+"""
+
+import importlib
+import json
+import os
+import sys
+
+
+class Gathered:
+    """Takes the place of the frames: keeps what is reported."""
+
+    def __init__(self):
+        self.findings = []
+
+    def finding(self, kind, subject, **data):
+        self.findings.append({"kind": kind, "subject": subject, "data": data})
+
+    def alive(self, doing):
+        pass
+
+
+def run(request):
+    sys.path.insert(0, request["root"])
+    store = importlib.import_module("maintenancebot.helper.store")
+    store.HOME = os.fsencode(request["home"])
+    module, function = request["op"].split(".")
+    call = getattr(importlib.import_module("maintenancebot.helper." + module), function)
+    out = Gathered()
+    found = call(request["asked"], out)
+    if isinstance(found, list):
+        return {"outcomes": found}
+    return {"findings": out.findings, "state": found.state, "reason": found.reason, "facts": found.facts}
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    sys.dont_write_bytecode = True
+    print(json.dumps(run(json.loads(sys.stdin.read()))))

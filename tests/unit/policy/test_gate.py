@@ -1,0 +1,141 @@
+"""Each check of the gate says no for its own reason, and nothing else does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from maintenancebot.model import GUARD_REASONS, Action, Autonomy, Decision, Host, Reason, State, TaskType, Undo
+from maintenancebot.plan.document import HostPlan, TaskPlan, make_change
+from maintenancebot.policy import gate
+from maintenancebot.policy.gate import Guards
+from maintenancebot.settings import Settings
+
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+HOST = Host("web-1", "192.0.2.1")
+FINE = Guards(known_machine_id="m1")
+
+
+def settings(**more: Any) -> Settings:
+    task = {"name": "logs", "type": "cleanup", "patterns": [{"path": "/var/log/**/*.log", "retention_days": 30}]}
+    task.update(more.pop("task", {}))
+    return Settings.model_validate({"tasks": [task], **more})
+
+
+def host_plan(paths: list[str], *, size: int = 10, offset: float = 0.0, tree: int = 1000, machine: str = "m1") -> HostPlan:
+    changes = tuple(
+        make_change(
+            "web-1",
+            "logs",
+            Action.QUARANTINE_FILE,
+            name=path,
+            identity={"path": path, "ino": n, "size": size},
+            undo=Undo.TRASH,
+        )
+        for n, path in enumerate(paths)
+    )
+    task = TaskPlan("logs", TaskType.CLEANUP, State.PLANNED, changes=changes, facts={"tree_files": tree})
+    return HostPlan("web-1", machine, "b1", NOW, offset, (task,))
+
+
+def decide(plan: HostPlan, guards: Guards = FINE, rules: Settings | None = None, host: Host = HOST) -> list[Decision]:
+    rules = rules or settings()
+    return gate.decide(host, plan, rules.tasks, rules, guards)
+
+
+ONE = ["/var/log/app/a.log"]
+
+
+def test_nothing_objects_to_an_allowed_change() -> None:
+    assert [d.state for d in decide(host_plan(ONE))] == [State.PLANNED]
+
+
+@pytest.mark.parametrize(
+    ("guards", "reason"),
+    [
+        (replace(FINE, stopped="stopped by ann: disk swap"), Reason.STOPPED),
+        (replace(FINE, audit_problem="disk full"), Reason.AUDIT_UNWRITABLE),
+        (replace(FINE, known_machine_id="m0"), Reason.MACHINE_CHANGED),
+        (replace(FINE, frozen="frozen"), Reason.FREEZE),
+        (replace(FINE, outside_window="opens later"), Reason.OUTSIDE_WINDOW),
+        (replace(FINE, breaker="3 failures"), Reason.BREAKER_OPEN),
+        (replace(FINE, actions_left=0), Reason.BUDGET_SPENT),
+    ],
+)
+def test_each_guard_has_its_own_reason(guards: Guards, reason: Reason) -> None:
+    (decision,) = decide(host_plan(ONE), guards)
+    assert (decision.state, decision.reason) == (State.SKIPPED, reason)
+    assert reason in GUARD_REASONS
+    assert decision.detail
+
+
+def test_a_host_without_machine_id_is_not_changed() -> None:
+    assert decide(host_plan(ONE, machine=""))[0].reason is Reason.MACHINE_CHANGED
+
+
+def test_a_host_in_maintenance_is_left_alone() -> None:
+    assert decide(host_plan(ONE), host=replace(HOST, maintenance=True))[0].reason is Reason.MAINTENANCE
+
+
+def test_autonomy_decides_between_looking_waiting_and_doing() -> None:
+    states = {
+        level: decide(host_plan(ONE), rules=settings(task={"approval": level.value}))[0].state for level in Autonomy
+    }
+    assert states == {
+        Autonomy.OBSERVE: State.SKIPPED,
+        Autonomy.REQUIRED: State.WAITING,
+        Autonomy.NOTIFY: State.PLANNED,
+        Autonomy.AUTO: State.PLANNED,
+    }
+
+
+def test_an_approved_object_goes_and_its_neighbour_waits() -> None:
+    plan = host_plan(["/var/log/a.log", "/var/log/b.log"])
+    approved = replace(FINE, approved=frozenset({plan.changes[0].id}))
+    assert [d.state for d in decide(plan, approved, settings(task={"approval": "required"}))] == [
+        State.PLANNED,
+        State.WAITING,
+    ]
+
+
+@pytest.mark.parametrize("offset", [-301.0, 301.0, 4e7])
+def test_a_wrong_clock_forbids_what_depends_on_age(offset: float) -> None:
+    assert decide(host_plan(ONE, offset=offset))[0].reason is Reason.CLOCK_SKEW
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/var/logs/a.log", "/var/log/../../etc/shadow", "/var/log", "relative", ""])
+def test_what_lies_outside_the_allowlist_is_not_allowed_whoever_planned_it(path: str) -> None:
+    assert decide(host_plan([path]))[0].reason is Reason.NOT_ALLOWED
+
+
+def test_protection_beats_the_allowlist() -> None:
+    rules = settings(deletion={"protect": ["/var/log/app/*"]})
+    assert decide(host_plan(ONE), rules=rules)[0].reason is Reason.PROTECTED
+
+
+def test_more_files_bytes_or_share_than_the_caps_wait_for_a_person() -> None:
+    many = [f"/var/log/{n}.log" for n in range(120)]
+    by_files = settings(deletion={"caps": {"files": 100}})
+    assert {d.reason for d in decide(host_plan(many), rules=by_files)} == {Reason.BLAST_RADIUS}
+    by_bytes = settings(deletion={"caps": {"bytes": 1000}})
+    assert {d.reason for d in decide(host_plan(many), rules=by_bytes)} == {Reason.BLAST_RADIUS}
+    assert {(d.state, d.reason) for d in decide(host_plan(many, tree=150))} == {(State.WAITING, Reason.BLAST_RADIUS)}
+    assert {d.state for d in decide(host_plan(many))} == {State.PLANNED}
+
+
+def test_a_small_tree_may_lose_most_of_its_files() -> None:
+    assert {d.state for d in decide(host_plan(ONE, tree=1))} == {State.PLANNED}
+
+
+def test_the_budget_lets_through_what_it_has_left() -> None:
+    plan = host_plan([f"/var/log/{n}.log" for n in range(5)])
+    reasons = [d.reason for d in decide(plan, replace(FINE, actions_left=2))]
+    assert reasons == [Reason.NONE] * 2 + [Reason.BUDGET_SPENT] * 3
+
+
+def test_the_kill_switch_speaks_before_everything_else() -> None:
+    first = gate.CHECKS[0]
+    assert first[0] is Reason.STOPPED
