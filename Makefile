@@ -2,7 +2,7 @@
 # make test   unit and integration tests
 # make check  lint, format, strict types, the helper's Python 3.6, tests with layering
 # make lab    tests on booted Debian hosts (root)
-# make bench  speed beside its peers on lab hosts (root)
+# make bench  speed beside Ansible, pyinfra and bare Fabric on 47 lab hosts (root)
 # make clean  removes what the targets above made, the lab's bases excepted
 
 SHELL := /bin/bash
@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
+BENCH := .lab/bench
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: run test check lab bench clean
@@ -35,7 +36,11 @@ lab: $(DEV)
 bench: $(DEV)
 	@[ "$$(id -u)" = 0 ] || { echo "make bench boots Debian hosts and needs root: run it as root" >&2; exit 1; }
 	tests/lab/install.sh
-	$(BIN)/python -m pytest -m bench -s tests/bench
+	$(BIN)/python -m venv $(BENCH)/peers
+	$(BENCH)/peers/bin/python -m pip --disable-pip-version-check --quiet install ansible-core pyinfra
+	$(BIN)/python -m tests.lab up --hosts 47 --dir $(BENCH)/fleet
+	trap '$(BIN)/python -m tests.lab down --dir $(BENCH)/fleet' EXIT; \
+		$(BIN)/python bench/compare.py --lab $(BENCH)/fleet --peers $(BENCH)/peers --targets 200 1000 --work $(BENCH)/work
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -11,22 +11,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from maintenancebot.engine import cycle, guards, pinging, reconcile
+from maintenancebot.engine import cycle, guards, pinging, reconcile, trash
 from maintenancebot.engine.cycle import Judged, Selected
 from maintenancebot.engine.ledger import Ledger
-from maintenancebot.engine.pinging import PingResult
+from maintenancebot.engine.pinging import PingResult as PingResult
 from maintenancebot.engine.planned import from_plan_file
 from maintenancebot.engine.progress import Progress
+from maintenancebot.engine.trash import TrashResult as TrashResult
 from maintenancebot.engine.work import Work
-from maintenancebot.errors import UsageError
+from maintenancebot.errors import MaintenanceError, UsageError
 from maintenancebot.inventory import Inventory, load_inventory
-from maintenancebot.model import Host, HostReport, Report, State, worst
+from maintenancebot.model import Host, HostReport, Outcome, Report, State, worst
 from maintenancebot.plan.document import Plan
 from maintenancebot.remote.connecting import Connections, known_hosts_path
 from maintenancebot.report import document
 from maintenancebot.report.totals import totals
 from maintenancebot.settings import Settings, load_settings
-from maintenancebot.store import Store
+from maintenancebot.store import Store, stop_by_file
 from maintenancebot.store.location import state_dir as locate_state
 from maintenancebot.store.run_lock import RunLock
 
@@ -209,6 +210,30 @@ def trust(options: Options, shown: HostKey, *, replace: bool) -> None:
             store.machines.forget(shown.host, at=now())
 
 
+def trash_list(options: Options, hosts: tuple[str, ...], progress: Progress) -> list[TrashResult]:
+    """What lies in the trash of the hosts, told by the hosts alone."""
+    context = load(options)
+    with context.connections() as connections:
+        work = Work("trash", context.settings, connections.connect, now, progress, threading.Event())
+        return trash.contents(chosen_hosts(context.inventory, hosts), work)
+
+
+def trash_restore(options: Options, host: str, item: str, to: str | None) -> Outcome:
+    """Put one item back; the same gate, intent, helper and record as any change."""
+    from maintenancebot.engine.progress import Silent
+
+    context = load(options)
+    target = chosen_hosts(context.inventory, (host,))[0]
+    started = now()
+    with RunLock(context.state), context.store() as store, context.connections() as connections:
+        run_id = _new_run_id(started)
+        work = Work(run_id, context.settings, connections.connect, now, Silent(), threading.Event())
+        store.runs.start(run_id, "trash restore", context.settings.digest, at=started)
+        outcome = trash.restore(target, item, to or "", work, store)
+        store.runs.finish(run_id, outcome.state, {}, {}, at=now())
+    return outcome
+
+
 def select(
     context: Context, hosts: Sequence[str], groups: Sequence[str], tasks: Sequence[str]
 ) -> tuple[Selected, ...]:
@@ -246,6 +271,29 @@ def get_report(options: Options, run_id: str) -> Report:
     if stored is None or stored.report is None:
         raise UsageError(f"no finished run {run_id!r}; see `maintenancebot history`")
     return document.report_from_json(stored.report)
+
+
+def state(options: Options, *, write: bool = False) -> Store:
+    """The state where the configuration places it, for looking or for writing; raises UsageError and StoreError."""
+    settings, place = load_settings(options.config), locate_state(options.state_dir)
+    url, kill_switch = settings.store.url, settings.guards.kill_switch_file
+    if write:
+        return Store.open(place, create=True, url=url, kill_switch=kill_switch)
+    return Store.open_readonly(place, url=url, kill_switch=kill_switch)
+
+
+def stop(options: Options, reason: str, by: str) -> str:
+    """Stop everything, by file if the configuration or the database cannot be used; returns why they could not."""
+    at = now()
+    stopped = stop_by_file(locate_state(options.state_dir), reason, by, at=at)
+    try:
+        with state(options, write=True) as store:
+            store.guard.stop(reason, by, at=at)
+    except MaintenanceError as error:
+        if not stopped:
+            raise
+        return str(error)
+    return ""
 
 
 def _look_and_judge(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from maintenancebot.actions import backups as act_backups
 from maintenancebot.actions import certificates as act_certificates
 from maintenancebot.actions import containers as act_containers
 from maintenancebot.actions import logs as act_logs
 from maintenancebot.actions import patches as act_patches
+from maintenancebot.actions import trash as act_trash
 from maintenancebot.model import Change, Host, HostFacts, Json, Outcome, Step, TaskType
 from maintenancebot.plan import backups as plan_backups
 from maintenancebot.plan import certificates as plan_certificates
@@ -24,6 +25,8 @@ from maintenancebot.probes import certificates as probe_certificates
 from maintenancebot.probes import containers as probe_containers
 from maintenancebot.probes import logs as probe_logs
 from maintenancebot.probes import patches as probe_patches
+from maintenancebot.probes import trash as probe_trash
+from maintenancebot.probes.trash import TrashItem
 from maintenancebot.remote.session import Session
 from maintenancebot.settings import Settings, Task
 
@@ -50,15 +53,20 @@ class Planner(Protocol):
         ...
 
 
-class Actions(Protocol):
+class Answers(Protocol):
+    """Reads what the helper says of steps."""
+
+    def outcomes(self, step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
+        """The helper's answers as one outcome for each change of the step."""
+        ...
+
+
+@runtime_checkable
+class Actions(Answers, Protocol):
     """Turns changes into steps and answers into outcomes."""
 
     def steps(self, task: Task, settings: Settings, changes: Sequence[Change]) -> list[Step]:
         """The steps, in the order in which they are made."""
-        ...
-
-    def outcomes(self, step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
-        """The helper's answers as one outcome for each change of the step."""
         ...
 
     def perform(self, step: Step, session: Session) -> list[Outcome]:
@@ -75,6 +83,8 @@ class Subject:
     actions: Actions
 
 
+__all__ = ["SUBJECTS", "TRASH", "TRASH_PROBE", "Actions", "Answers", "Planner", "Probe", "Subject", "TrashItem"]
+
 SUBJECTS: Mapping[TaskType, Subject] = {
     TaskType.PACKAGE_UPDATE: Subject(probe_patches, plan_patches, act_patches),
     TaskType.CLEANUP: Subject(probe_logs, plan_logs, act_logs),
@@ -82,3 +92,8 @@ SUBJECTS: Mapping[TaskType, Subject] = {
     TaskType.VERIFY: Subject(probe_backups, plan_backups, act_backups),
     TaskType.MONITOR: Subject(probe_certificates, plan_certificates, act_certificates),
 }
+
+TRASH = act_trash
+"""What a person asks of the trash goes through the same gate, ledger and helper as a task."""
+
+TRASH_PROBE = probe_trash

@@ -102,12 +102,11 @@ def _hosts(file: InventoryFile, document: Document) -> Iterator[Host]:
 
 
 def _relations(inventory: Inventory, document: Document) -> Iterator[Fault]:
-    groups = inventory.groups()
     hosts = {host.name: host for host in inventory.hosts}
     for host in inventory.hosts:
         loc: Loc = ("hosts", host.name)
-        if host.name in groups or host.name == EVERYTHING:
-            yield document.key_place(loc).fault(f"`{host.name}` is a group's name too", "give one of them another name")
+        if host.name == EVERYTHING:
+            yield document.key_place(loc).fault(f"`{host.name}` is the name of all hosts", "give this one another name")
         yield from _group_faults(host, inventory, document)
         problem = _way_problem(host, hosts)
         if problem:

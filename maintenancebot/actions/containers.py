@@ -126,7 +126,7 @@ def _remove(daemon: Docker, change: Change) -> Outcome:
 
 
 def _further_names(identity: Mapping[str, Json]) -> list[str]:
-    """The names that must go first: without force the daemon removes by id only what has one tag and that one's digests."""
+    """The names that must go first: without force the daemon removes by id only one tag with its digests."""
     tags, digests = list(identity["tags"]), list(identity["digests"])
     last = _repository((tags or digests)[0]) if tags or digests else ""
     return tags[1:] + [name for name in digests if _repository(name) not in {last, *map(_repository, tags[1:])}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from maintenancebot.actions.trash import read_outcomes
+from maintenancebot.actions import trash
 from maintenancebot.model import Action, Change, Json, Outcome, Step
 from maintenancebot.remote.session import Session
 from maintenancebot.settings import Settings, Task
@@ -21,7 +21,7 @@ def steps(task: Task, settings: Settings, changes: Sequence[Change]) -> list[Ste
 
 def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
     """One outcome for each change of the step; without an answer it is unknown."""
-    return read_outcomes(step, raw)
+    return trash.outcomes(step, raw)
 
 
 def perform(step: Step, session: Session) -> list[Outcome]:

@@ -45,7 +45,7 @@ def purge_step(item: TrashItem, caps: Caps) -> Step:
     return Step(f"{PURGE}:{change.id}", TASK, PURGE, (change,), args)
 
 
-def read_outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
+def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
     """The helper's answers as outcomes, one for each change of the step; no answer, or an odd one, is unknown."""
     answers = {str(answer.get("change", "")): answer for answer in raw if isinstance(answer, Mapping)}
     return [_outcome(change, answers.get(change.id)) for change in step.changes]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,12 @@ COMMANDS = {
     "schema": Row("maintenancebot.cli.check:schema_command", "Print the JSON Schema of the configuration."),
     "hosts": Row("maintenancebot.cli.hosts:hosts_group", "Inventory, reachability, host keys."),
     "trash": Row("maintenancebot.cli.trash:trash_group", "List and restore what was moved to the hosts' trash."),
+    "approvals": Row("maintenancebot.cli.guards:approvals_group", "Decide about plans that wait for a person."),
+    "stop": Row("maintenancebot.cli.guards:stop_command", "Stop all changes at once, until `resume`."),
+    "resume": Row("maintenancebot.cli.guards:resume_command", "Let changes be made again."),
+    "history": Row("maintenancebot.cli.history:history_command", "List the runs."),
     "report": Row("maintenancebot.cli.report:report_command", "Show the report of an earlier run."),
+    "audit": Row("maintenancebot.cli.history:audit_group", "Check the audit log."),
 }
 """Every command, with the words of `--help`; a command's module is imported when it is run."""
 
@@ -54,10 +58,12 @@ def commands(
     Exit codes: 0 all done or nothing to do; 1 something failed, unknown or unreachable;
     2 usage or configuration error, nothing touched; 3 refused by a guard or waiting for approval.
     """
+    from maintenancebot.cli.logs import log_to_stderr
+
     if verbose and quiet:
         raise click.UsageError("-v and -q contradict each other; give one of them.")
     ctx.obj = Options(config, inventory, state_dir, verbose, quiet)
-    _log_to_stderr(verbose=verbose, quiet=quiet)
+    log_to_stderr(verbose=verbose, quiet=quiet)
 
 
 def main() -> None:
@@ -85,11 +91,3 @@ def run(arguments: Sequence[str]) -> int:
 
         return tell(error, verbose="-v" in arguments or "--verbose" in arguments)
     return result if isinstance(result, int) else 0
-
-
-def _log_to_stderr(*, verbose: bool, quiet: bool) -> None:
-    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("maintenancebot").setLevel(level)
-    # A host's trouble is a state in the report; paramiko would print a traceback of its own besides.
-    logging.getLogger("paramiko").setLevel(logging.WARNING if verbose else logging.CRITICAL + 1)

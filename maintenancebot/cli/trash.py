@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +13,9 @@ from maintenancebot.cli.options import Options
 
 if TYPE_CHECKING:
     from maintenancebot.app import TrashResult
-    from maintenancebot.model import Finding, Json
+    from maintenancebot.model import Json
+
+SIZES = ("size", "allocated")
 
 
 @click.group("trash")
@@ -51,16 +55,16 @@ def show_command(options: Options, host: str, item: str, as_json: bool) -> None:
     from maintenancebot.errors import UsageError
 
     results = app.trash_list(options, (host,), make_progress(options))
-    found = [one for result in results for one in result.items if one.subject == item]
+    found = [one for result in results for one in result.items if one.id == item]
     if not found:
         if _exit_code(results):
             write_table([row for result in results for row in _rows(result)])
             raise click.exceptions.Exit(_exit_code(results))
         raise UsageError(f"{host} has no item {item} in its trash; see `maintenancebot trash list --host {host}`")
     if as_json:
-        write_json({"schema": 1, "command": "trash show", "host": host, **_item_to_json(found[0])})
+        write_json({"schema": 1, "command": "trash show", **_item_to_json(found[0])})
     else:
-        write_table([("item", item), *((key, _told(key, value)) for key, value in found[0].data.items())])
+        write_table([(key, _told(value, is_size=key in SIZES)) for key, value in asdict(found[0]).items()])
 
 
 @trash_group.command("restore")
@@ -104,29 +108,25 @@ def _rows(result: TrashResult) -> list[tuple[str, ...]]:
     return [
         (
             result.host,
-            item.subject,
-            str(item.data.get("state")),
-            *(_told(key, item.data.get(key)) for key in ("allocated", "quarantined_at", "purge_after")),
-            _told("path", item.data.get("path")),
+            item.id,
+            item.state,
+            _told(item.allocated, is_size=True),
+            _told(item.quarantined_at),
+            _told(item.purge_after),
+            item.path or item.detail,
         )
         for item in result.items
     ]
 
 
-def _told(key: str, value: Json) -> str:
-    from datetime import UTC, datetime
-
+def _told(value: Json, *, is_size: bool = False) -> str:
     from maintenancebot.report.figures import size
 
-    if value is None:
-        return "-"
-    if key == "allocated" and isinstance(value, int):
-        return size(value)
-    if key in ("quarantined_at", "purge_after") and isinstance(value, int) and 0 <= value < 2**33:
-        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M}Z"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M %Z}"
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {part}" for name, part in value.items())
-    return str(value)
+    return size(value) if is_size else str(value or "-")
 
 
 def _host_to_json(result: TrashResult) -> dict[str, Json]:
@@ -139,5 +139,6 @@ def _host_to_json(result: TrashResult) -> dict[str, Json]:
     }
 
 
-def _item_to_json(item: Finding) -> dict[str, Json]:
-    return {**item.data, "item": item.subject}
+def _item_to_json(item: Any) -> dict[str, Json]:
+    values = asdict(item)
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from maintenancebot.catalog import SUBJECTS
+from maintenancebot.catalog import SUBJECTS, Actions, Answers
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import RemoteError
@@ -32,11 +32,16 @@ def steps_of(plan: HostPlan, allowed: frozenset[str], tasks: Sequence[Task], wor
     return steps
 
 
+def actors(tasks: Sequence[Task]) -> dict[str, Actions]:
+    """Who makes the steps of each task."""
+    return {task.name: SUBJECTS[task.type].actions for task in tasks}
+
+
 def apply(
-    host: Host, machine_id: str, steps: Sequence[Step], tasks: Sequence[Task], work: Work, ledger: Ledger
+    host: Host, machine_id: str, steps: Sequence[Step], acting: Mapping[str, Answers], work: Work, ledger: Ledger
 ) -> dict[str, Outcome]:
     """Make the steps on a host; returns an outcome for each change, by id. Never raises for what the host does."""
-    applying = _Applying(host, list(steps), {task.name: task for task in tasks}, work, ledger)
+    applying = _Applying(host, list(steps), acting, work, ledger)
     if not ledger.intend(host.name, steps):
         applying.leave(steps, Reason.AUDIT_UNWRITABLE, "the intent could not be written")
         return applying.outcomes
@@ -58,7 +63,7 @@ def apply(
 class _Applying:
     host: Host
     steps: list[Step]
-    tasks: Mapping[str, Task]
+    acting: Mapping[str, Answers]
     work: Work
     ledger: Ledger
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -123,7 +128,9 @@ class _Applying:
             self.leave([step], objection, "")
             return
         self.in_hand = step
-        made = SUBJECTS[self.tasks[step.task].type].actions.perform(step, session)
+        actor = self.acting[step.task]
+        assert isinstance(actor, Actions), f"{step.op} has nobody to make it"
+        made = actor.perform(step, session)
         self._keep(made, settle=True)
         self.in_hand = None
 
@@ -142,7 +149,7 @@ class _Applying:
         if step is None or payload.get("step") != step.id:
             raise RemoteError(Reason.GARBLED, "an outcome for a step that was not in hand")
         raw = payload.get("outcomes")
-        made = SUBJECTS[self.tasks[step.task].type].actions.outcomes(step, raw if isinstance(raw, list) else [])
+        made = self.acting[step.task].outcomes(step, raw if isinstance(raw, list) else [])
         self._keep(made, settle=True)
         self.in_hand = None
 

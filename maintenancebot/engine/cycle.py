@@ -107,7 +107,9 @@ def make(selected: Sequence[Selected], judged: Judged, work: Work, ledger: Ledge
 
     def one(job: tuple[Selected, list[Step]]) -> dict[str, Outcome]:
         item, steps = job
-        return applying.apply(item.host, machine_ids[item.host.name], steps, item.tasks, work, ledger)
+        return applying.apply(
+            item.host, machine_ids[item.host.name], steps, applying.actors(item.tasks), work, ledger
+        )
 
     ssh = work.settings.ssh
     limit = ssh.connect_timeout + ssh.login_timeout + ssh.apply_deadline + PROBE_GRACE_SECONDS

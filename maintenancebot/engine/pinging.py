@@ -28,7 +28,7 @@ def ping(hosts: Sequence[Host], work: Work) -> list[PingResult]:
     limit = ssh.connect_timeout + ssh.login_timeout + ssh.probe_deadline
     results: dict[str, PingResult] = {}
     work.progress.start(len(hosts), "ping")
-    fan_out = FanOut(lambda host: probing.look(host, (), work), ssh.parallel, limit)
+    fan_out: FanOut[Host, probing.Looked] = FanOut(lambda host: probing.look(host, (), work), ssh.parallel, limit)
     for host, looked in fan_out.results(hosts):
         results[host.name] = _result(host, looked)
         work.progress.host(host.name, results[host.name].state, results[host.name].detail)

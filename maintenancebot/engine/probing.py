@@ -76,6 +76,19 @@ def look(
         session.close()
 
 
+def ask_one(host: Host, op: str, args: Mapping[str, Json], work: Work) -> tuple[HostPlan, ProbeResult]:
+    """Ask a host one operation outside of any task; its identity as a plan without tasks. Raises RemoteError."""
+    session = work.connect(host)
+    try:
+        probed_at = work.now()
+        request = probe_request(host, (), work.settings, probed_at)
+        request["tasks"] = [{"id": op, "op": op, "args": dict(args)}]
+        answer = _ask(session, request, work)
+        return _plan(host, (), work, answer, session, probed_at), answer.ended[op]
+    finally:
+        session.close()
+
+
 def probe_request(
     host: Host,
     tasks: Sequence[Task],

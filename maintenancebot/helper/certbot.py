@@ -14,6 +14,9 @@ RUN_SECONDS = 900
 SERVED_SECONDS = 20
 BUSY = "Another instance of Certbot is already running"
 CONFIG = re.compile(r"^\s*(authenticator|pre_hook|http01_port)\s*=\s*(.+?)\s*$", re.MULTILINE)
+TELLING = tuple(
+    re.compile(words, re.IGNORECASE) for words in ("^detail:", "with error:", "error|fail|unable|could not")
+)
 NOISE = re.compile(r"^(- )+-?$|^\s*$|Ask for help or search|See the logfile|Saving debug log")
 
 
@@ -165,8 +168,8 @@ def _judge(number, planned, code, said, before, out):
 def _error_line(said, code):
     """The line of certbot's that says most."""
     lines = [line.strip() for line in said.splitlines() if not NOISE.search(line)]
-    telling = [line for line in lines if re.search(r"error|fail|detail|unable|could not", line, re.IGNORECASE)]
-    return "exit code %s: %s" % (code, (telling or lines or ["no message"])[0][:300])
+    found = [line for telling in TELLING for line in lines if telling.search(line)]
+    return "exit code %s: %s" % (code, (found or lines or ["no message"])[0][:300])
 
 
 def _await_served(places, serial, out):

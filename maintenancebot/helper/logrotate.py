@@ -115,10 +115,11 @@ def _content(path, managed):
         if not isinstance(error, FileNotFoundError):
             managed.problems.append("cannot read %s: %s" % (path, error.strerror))
         return None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        managed.problems.append("%s is not a file" % path)
+        return None
     with os.fdopen(fd, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            managed.problems.append("%s is not a file" % path)
-            return None
         return frames.text(stream.read(SIZE_CAP))
 
 

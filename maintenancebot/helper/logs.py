@@ -95,16 +95,17 @@ class Search:
     def _judge(self, judge, row, root, found):
         folder, folder_path, name, looked = found
         path = frames.text(folder_path.rstrip(b"/") + b"/" + name)
-        reason = judge.reason(folder, path, name, looked)
+        try:
+            reason = judge.reason(folder, path, name, looked, full=row["due"] >= self._args["limit"])
+        except OSError as error:  # one bad entry never ends the walk
+            reason = walk.reason_of(error)
         key = (looked.st_dev, looked.st_ino)
-        if not reason and key not in self._seen:
-            reason = "over_cap" if row["due"] >= self._args["limit"] else ""
-            if not reason:
-                self._seen.add(key)
-                row["due"] += 1
-                self._report(judge, root, path, looked)
         if reason:
             self._keep(reason, path)
+        elif key not in self._seen:  # an earlier pattern may have it
+            self._seen.add(key)
+            row["due"] += 1
+            self._report(judge, root, path, looked)
 
     def _report(self, judge, root, path, looked):
         identity = dict(inodes.values(looked), path=path, root=root)
@@ -150,15 +151,15 @@ class Judge:
         self._around = around
         self._now = now
 
-    def reason(self, folder, path, name, looked):
-        """Why the file stays, or an empty string when it is due."""
+    def reason(self, folder, path, name, looked, full):
+        """Why the file stays, or an empty string when it is due. `full`: the plan's list is, so nothing is opened."""
         return (
             self._kind(looked)
-            or self._rules(path, name)
             or self._time(looked)
+            or self._rules(path, name)
             or self._known(path, looked)
             or self._target(folder, name)
-            or self._use(folder, name, looked)
+            or ("over_cap" if full else self._use(folder, name, looked))
         )
 
     def _kind(self, looked):

@@ -46,10 +46,11 @@ def read(folder, name):
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | walk.O_NOATIME, dir_fd=folder)
     except OSError as error:
         raise walk.Refused(walk.reason_of(error), "no record: %s" % error.strerror) from error
+    facts = os.fstat(fd)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
+        os.close(fd)
+        raise walk.Refused("unreadable", "the record is not a private file of ours")
     with os.fdopen(fd, "rb") as stream:
-        facts = os.fstat(fd)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
-            raise walk.Refused("unreadable", "the record is not a private file of ours")
         try:
             record = json.loads(stream.read(CAP).decode("ascii"))
         except ValueError as error:

@@ -128,11 +128,17 @@ class Look:
 
     def explain(self, kept):
         """{package: why apt keeps it back} for some updates."""
-        simulation = self.asker.simulate(self.words(kept))
+        why = {}
+        for _round in range(ROUNDS):
+            left = [told for told in kept if told["name"] not in why]
+            simulation = self.asker.simulate(self.words(left))
+            found = due.blockers(simulation, {told["name"] for told in left})
+            why.update(found)
+            if not found or len(found) == len(left):
+                break
         removed = ", ".join(item["name"] for item in simulation.removals)
-        why = dict.fromkeys((t["name"] for t in kept), "would remove " + removed if removed else "apt keeps it back")
-        why.update(due.blockers(simulation, set(why)))
-        return why
+        words = "would remove " + removed if removed else "apt keeps it back"
+        return {told["name"]: why.get(told["name"], words) for told in kept}
 
     def words(self, updates):
         """Updates as `name=version`."""

@@ -26,20 +26,18 @@ def recover():
             place.close()
 
 
-def item_of(change_id):
-    """The id of the item that holds the bytes of a change, or an empty string."""
-    found = ""
+def held_items():
+    """Yield (change id, item id) for each item that holds its bytes; reads only."""
     for place in store.existing():
         for name in place.ids():
             try:
                 item = place.item(name)
             except walk.Refused:
                 continue
-            if item.record.get("change") == change_id and item.held() is not None:
-                found = name
+            if item.held() is not None:
+                yield item.record.get("change"), name
             item.close()
         place.close()
-    return found
 
 
 def _settle(place, name):
@@ -88,7 +86,7 @@ def _remove_if_empty(place, name):
 
 def _finish_link(item, held):
     """Killed between link and unlink of a restore: the bytes have both names."""
-    there = _lstat(item.record["target"])
+    there = walk.lstat(item.record["target"])
     if there is not None and (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino):
         os.unlink(store.ITEM, dir_fd=item.fd)
         exempt.note(item, item.record["target"])
@@ -122,17 +120,3 @@ def _remove_exactly(folder, name, copy, mtime_ns):
         return
     if copy.get("ino") in (None, found.st_ino) and mtime_ns in (None, found.st_mtime_ns):
         os.unlink(name, dir_fd=folder)
-
-
-def _lstat(path):
-    parts = [frames.raw(part) for part in globs.components(path)]
-    try:
-        folder, _ = walk.descend(parts[:-1], len(parts))
-    except walk.Refused:
-        return None
-    try:
-        return os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
-    except OSError:
-        return None
-    finally:
-        os.close(folder)

@@ -119,7 +119,9 @@ def _make(parent, name, recorded):
 
 def _copy_note(item):
     copy = item.record.get("copy")
-    return "; its compressed copy %s stays" % copy["path"] if copy else ""
+    found = walk.lstat(copy["path"]) if copy else None
+    same = found is not None and found.st_ino == copy.get("ino")
+    return "; its compressed copy %s stays" % copy["path"] if same else ""
 
 
 def _free(folder):

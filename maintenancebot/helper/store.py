@@ -68,6 +68,14 @@ class Store:
             raise
         return item
 
+    def holds_bytes(self, name):
+        """Whether there are bytes under that id, with a record or not."""
+        try:
+            os.stat(os.fsencode(name) + b"/" + ITEM, dir_fd=self.fd, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
     def private_folder(self, name):
         """Open a private folder in the store, made if needed; the caller closes it."""
         return _private_folder(self.fd, name)

@@ -81,7 +81,7 @@ class Run:
     def wait(self, out):
         """Wait until it has ended and return the exit code, None when it ended without leaving one."""
         began = spoke = time.monotonic()
-        seen = False
+        seen = self._pid is not None
         while self.exit_code() is None:
             alive = self.alive()
             if not alive and (seen or time.monotonic() - began > START_SECONDS):

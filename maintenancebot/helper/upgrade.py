@@ -53,6 +53,8 @@ class Refused(Exception):
 def upgrade(step, out):
     """Upgrade exactly the packages of a step, all or none, and say of each what is installed afterwards."""
     changes = step["changes"]
+    if not changes:
+        return []
     wanted = [change["object"] for change in changes]
     try:
         run = running(wanted) or begin(wanted, step["args"], out)
@@ -206,7 +208,7 @@ def judge(change, found, code, log):
     measured = {"installed": version}
     if package and version == item["to"] and package.whole:
         return results.outcome(change["id"], "done", "verified", "", **measured)
-    faults = "; ".join([line for line in log if FAULTS.match(line)][:3]) or "apt-get ended with %s" % code
+    faults = "; ".join(complaints(log)[:3]) or "apt-get ended with %s" % code
     if package and not package.whole:
         return results.outcome(
             change["id"], "failed", "packages_broken", "%s; %s" % (package.state, faults), **measured
@@ -216,6 +218,15 @@ def judge(change, found, code, log):
     if APT_LOCKED in faults:
         return results.outcome(change["id"], "skipped", "busy", faults, **measured)
     return results.outcome(change["id"], "failed", "tool_failed", faults, **measured)
+
+
+def complaints(log):
+    """The lines of a log that say what failed; one that ends in a colon goes on in the next."""
+    found = []
+    for line, after in zip(log, [*log[1:], ""]):  # noqa: B905  strict is not in Python 3.6
+        if FAULTS.match(line):
+            found.append("%s %s" % (line, after.strip()) if line.endswith(":") else line)
+    return found
 
 
 def aftermath(run, found, out):

@@ -64,6 +64,21 @@ def mount_id(fd):
     raise Refused("lacks", "the kernel does not tell mount ids")
 
 
+def lstat(path):
+    """stat of a path (text) without following a link anywhere in it; None when there is nothing to be reached."""
+    parts = [frames.raw(part) for part in path.split("/") if part]
+    try:
+        folder, _ = descend(parts[:-1], len(parts))
+    except Refused:
+        return None
+    try:
+        return os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return None
+    finally:
+        os.close(folder)
+
+
 def located_at(fd, path):
     """Whether an open folder still lies at that path: it may have been moved while it was open."""
     return os.readlink("/proc/self/fd/%d" % fd) == os.fsdecode(path)
@@ -170,7 +185,7 @@ class Tree:
                 os.close(level.fd)
 
     def _read(self, level):
-        for name in names(level.fd):
+        for name in self._names(level):
             self._speak()
             try:
                 facts = os.stat(name, dir_fd=level.fd, follow_symlinks=False)
@@ -186,6 +201,13 @@ class Tree:
                 self.bytes += facts.st_blocks * 512
             if self._glob.accepts(level.states, frames.text(name)):
                 yield level.fd, level.path, name, facts
+
+    def _names(self, level):
+        try:
+            for name in names(level.fd):
+                yield name
+        except OSError as error:  # what was read counts
+            self._trouble(reason_of(error))
 
     def _below(self, level, mount, depth):
         name, states = level.folders.pop()

@@ -19,7 +19,7 @@ def plan(host: Host, task: Task, settings: Settings, facts: HostFacts, result: P
     told = dict(result.facts)
     if result.state is not State.DONE:
         return TaskPlan(task.name, task.type, result.state, result.reason, result.detail, facts=told)
-    changes = tuple(_changes(host, task, result.findings))
+    changes = tuple(sorted(_changes(host, task, result.findings), key=lambda change: change.name))
     told["bytes"] = sum(int(change.effect["freed_at_purge"]) for change in changes)
     if changes:
         return TaskPlan(task.name, task.type, State.PLANNED, Reason.NONE, _detail(told), changes, told)

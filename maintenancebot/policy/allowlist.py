@@ -35,7 +35,7 @@ def allowing_root(path: str, allow: Iterable[str]) -> str:
     if any(part.startswith(OWN_PREFIX) for part in parts):
         return ""
     holding = [root for root in roots if root and len(parts) > len(root) and parts[: len(root)] == root]
-    return "/" + "/".join(max(holding, key=lambda root: len(root))) if holding else ""
+    return "/" + "/".join(sorted(holding, key=len)[-1]) if holding else ""
 
 
 def is_allowed(path: str, allow: Iterable[str]) -> bool:

@@ -19,9 +19,9 @@ from maintenancebot.plan.document import HostPlan, TaskPlan
 from maintenancebot.policy import allowlist
 from maintenancebot.settings import Settings, Task
 
-FILE_ACTIONS = frozenset({Action.COMPRESS_FILE, Action.QUARANTINE_FILE})
-DELETES = FILE_ACTIONS | {Action.REMOVE_IMAGE, Action.REMOVE_VOLUME, Action.PURGE_ITEM}
-AGE_BASED = FILE_ACTIONS | {Action.REMOVE_IMAGE, Action.REMOVE_VOLUME, Action.PURGE_ITEM}
+FILE_ACTIONS = frozenset({Action.COMPRESS_FILE, Action.QUARANTINE_FILE, Action.RESTORE_FILE})
+DELETES = frozenset({Action.COMPRESS_FILE, Action.QUARANTINE_FILE}) | {Action.REMOVE_IMAGE, Action.REMOVE_VOLUME, Action.PURGE_ITEM}
+AGE_BASED = DELETES
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Proposal:
     host: Host
     plan: HostPlan
     task_plan: TaskPlan
-    task: Task
+    task: Task | None  # None for what a person asks for by hand
     change: Change
     settings: Settings
     earlier: int = 0  # allowed changes before this one, for the budget
@@ -87,7 +87,7 @@ def _window(_: Proposal, guards: Guards) -> str | None:
 
 
 def _observe(proposal: Proposal, _: Guards) -> str | None:
-    return "approval is `observe`" if proposal.task.approval is Autonomy.OBSERVE else None
+    return "approval is `observe`" if proposal.task and proposal.task.approval is Autonomy.OBSERVE else None
 
 
 def _clock(proposal: Proposal, _: Guards) -> str | None:
@@ -101,7 +101,7 @@ def _clock(proposal: Proposal, _: Guards) -> str | None:
 def _allowed(proposal: Proposal, _: Guards) -> str | None:
     if proposal.change.action not in FILE_ACTIONS:
         return None
-    path = str(proposal.change.object.get("path", ""))
+    path = _path(proposal.change)
     if not allowlist.is_allowed(path, proposal.settings.deletion.allow):
         return "outside deletion.allow"
     return None
@@ -110,9 +110,14 @@ def _allowed(proposal: Proposal, _: Guards) -> str | None:
 def _protected(proposal: Proposal, _: Guards) -> str | None:
     if proposal.change.action not in FILE_ACTIONS:
         return None
-    path = str(proposal.change.object.get("path", ""))
+    path = _path(proposal.change)
     rule = allowlist.protecting_rule(path, proposal.settings.deletion.protect)
     return f"protected by {rule}" if rule else None
+
+
+def _path(change: Change) -> str:
+    """The path that a change on files touches; a restored file's is where it goes to."""
+    return change.name if change.action is Action.RESTORE_FILE else str(change.object.get("path", ""))
 
 
 def _blast_radius(proposal: Proposal, guards: Guards) -> str | None:
@@ -134,7 +139,7 @@ def _blast_radius(proposal: Proposal, guards: Guards) -> str | None:
 
 
 def _approval(proposal: Proposal, guards: Guards) -> str | None:
-    if proposal.task.approval is Autonomy.REQUIRED and proposal.change.id not in guards.approved:
+    if proposal.task and proposal.task.approval is Autonomy.REQUIRED and proposal.change.id not in guards.approved:
         return "approval is `required`"
     return None
 
@@ -167,6 +172,25 @@ CHECKS: tuple[tuple[Reason, State, Check], ...] = (
 )
 
 
+BY_HAND = frozenset(
+    {
+        Reason.STOPPED,
+        Reason.AUDIT_UNWRITABLE,
+        Reason.MACHINE_CHANGED,
+        Reason.MAINTENANCE,
+        Reason.NOT_ALLOWED,
+        Reason.PROTECTED,
+    }
+)
+"""The checks that also hold for what a person asks for one host, at an hour of the person's choice."""
+
+
+def decide_by_hand(host: Host, plan: HostPlan, settings: Settings, guards: Guards) -> list[Decision]:
+    """A decision for each change that a person asks for."""
+    proposals = [Proposal(host, plan, part, None, change, settings) for part in plan.tasks for change in part.changes]
+    return [_first_no(proposal, guards, BY_HAND) for proposal in proposals]
+
+
 def decide(host: Host, plan: HostPlan, tasks: Sequence[Task], settings: Settings, guards: Guards) -> list[Decision]:
     """A decision for each change of a host's plan, in its order."""
     by_name = {task.name: task for task in tasks}
@@ -186,8 +210,12 @@ def decide(host: Host, plan: HostPlan, tasks: Sequence[Task], settings: Settings
 
 def ask(proposal: Proposal, guards: Guards) -> Decision:
     """The first objection in the list's order, or leave."""
+    return _first_no(proposal, guards, frozenset(reason for reason, _, _ in CHECKS))
+
+
+def _first_no(proposal: Proposal, guards: Guards, asked: frozenset[Reason]) -> Decision:
     for reason, state, check in CHECKS:
-        objection = check(proposal, guards)
+        objection = check(proposal, guards) if reason in asked else None
         if objection is not None:
             return Decision(proposal.change.id, state, reason, objection)
     return Decision(proposal.change.id, State.PLANNED)

@@ -44,8 +44,7 @@ def complete(task: Task, settings: Settings, result: ProbeResult, session: Sessi
         with docker_socket.connect(session, path, deadline=DEADLINE_SECONDS) as daemon:
             findings, facts = _read(task.name, daemon)
     except RemoteError as error:
-        refused = error.reason in _NO_ROOT
-        state, reason = (State.SKIPPED, Reason.NEEDS_ROOT) if refused else (State.UNKNOWN, error.reason)
+        state, reason = _failure(error.reason)
         return replace(result, state=state, reason=reason, detail=f"{path}: {error}")
     facts["gaps"] = [*result.facts.get("gaps", ()), *facts["gaps"]]
     return replace(result, findings=result.findings + findings, facts={**result.facts, **facts, "socket": path})
@@ -89,6 +88,13 @@ def _objection(socket: Mapping[str, Json], facts: Mapping[str, Json]) -> tuple[S
         return State.SKIPPED, Reason.LACKS, "podman's API runs on demand only, and is not started for a look"
     detail = "the daemon is stopped; it would start on the first connection, so none was made"
     return State.UNKNOWN, Reason.NOT_RESPONDING, detail
+
+
+def _failure(reason: Reason) -> tuple[State, Reason]:
+    """A socket that this login cannot open is left alone; a daemon that does not answer properly is unknown."""
+    if reason in _NO_ROOT:
+        return State.SKIPPED, Reason.NEEDS_ROOT
+    return (State.SKIPPED if reason is Reason.LACKS else State.UNKNOWN), reason
 
 
 def _read(task: str, daemon: Docker) -> tuple[tuple[Finding, ...], dict[str, Json]]:

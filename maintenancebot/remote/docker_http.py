@@ -6,7 +6,6 @@ Imported late, by `docker_socket` alone: requests, urllib3 and docker take half 
 from __future__ import annotations
 
 import io
-import queue
 import time
 from collections.abc import Callable
 from typing import Any
@@ -113,14 +112,6 @@ class _Pool(urllib3.connectionpool.HTTPConnectionPool):
 
     def _new_conn(self) -> _Connection:
         return _Connection(self._opener, self._limits, self._wait)
-
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        """A kept connection or a new one."""
-        try:
-            kept = self.pool.get(block=False) if self.pool is not None else None
-        except queue.Empty:
-            kept = None
-        return kept or self._new_conn()
 
 
 class StreamAdapter(BaseHTTPAdapter):

@@ -245,9 +245,10 @@ class Connector:
     def _through(self, bastion: Host, host: Host) -> paramiko.Channel:
         transport = self._bastion(bastion).transport
         try:
-            return transport.open_channel(
+            channel: paramiko.Channel = transport.open_channel(
                 "direct-tcpip", (host.address, host.port), ("127.0.0.1", 0), timeout=self._limits.connect
             )
+            return channel
         except paramiko.ChannelException as error:
             raise RemoteError(Reason.UNREACHABLE, f"{bastion.name} cannot reach it: {error.text}") from error
         except (paramiko.SSHException, OSError, EOFError) as error:

@@ -23,6 +23,7 @@ RELAY = "/usr/bin/sudo -n -- /usr/bin/docker --host unix://{path} system dial-st
 
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/-]+")
 _COMPLAINTS = (
+    ("dial unix", Reason.NOT_RESPONDING),  # docker's own words; all below are sudo's
     ("password is required", Reason.BECOME_PASSWORD),
     ("terminal is required", Reason.BECOME_TTY),
     ("must have a tty", Reason.BECOME_TTY),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from maintenancebot.model import HostReport, Json, TaskReport, TaskType
+from maintenancebot.model import HostReport, Json, Reason, TaskReport, TaskType
 
 OLD_LISTS_DAYS = 7
 """Package lists older than this are pointed out: what is due may be more than they say."""
@@ -40,7 +40,9 @@ def _each(hosts: Sequence[str]) -> str:
 
 
 def _lists_age(task: TaskReport) -> int | None:
-    age = task.facts.get("lists_age_seconds") if task.type is TaskType.PACKAGE_UPDATE else None
+    if task.type is not TaskType.PACKAGE_UPDATE or task.reason is Reason.LISTS_MISSING:
+        return None
+    age = task.facts.get("lists_age_seconds")
     return age if isinstance(age, int) else None
 
 

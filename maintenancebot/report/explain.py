@@ -115,10 +115,10 @@ SENTENCES: dict[Reason, str] = {
 ADVICE: dict[Reason, str] = {
     Reason.STOPPED: "`maintenancebot resume` switches changes on again",
     Reason.AUDIT_UNWRITABLE: "check space and owner of the state directory",
-    Reason.NEEDS_APPROVAL: "read the plan with `maintenancebot dry-run`, then raise `approval` of the task",
+    Reason.NEEDS_APPROVAL: "look with `maintenancebot approvals list`, then `approvals approve PLAN` or `deny PLAN`",
     Reason.BREAKER_OPEN: "look at the failures with `maintenancebot history` first",
     Reason.BUDGET_SPENT: "wait, or raise `guards.actions_per_hour` or `guards.actions_per_day`",
-    Reason.BLAST_RADIUS: "if this much is meant, raise `deletion.caps` or `guards.fleet_share`",
+    Reason.BLAST_RADIUS: "if this much is meant, see `maintenancebot approvals list` and approve it",
     Reason.MACHINE_CHANGED: "if it was reinstalled, say so with `maintenancebot hosts trust HOST --replace`",
     Reason.CLOCK_SKEW: "set the host's clock",
     Reason.UNREACHABLE: "check address, network and sshd",

@@ -67,4 +67,6 @@ def size(count: int) -> str:
 def _space(now: int, at_purge: int) -> str:
     if not now and not at_purge:
         return ""
-    return f"{size(now)} now" + (f", {size(at_purge)} at purge" if at_purge else "")
+    # Less free space than before is what was measured, too: the trash's own records, or somebody else's work.
+    at_once = f"{size(now)} now" if now > 0 else f"nothing now ({size(-now)} more in use)" if now else "nothing now"
+    return at_once + (f", {size(at_purge)} at purge" if at_purge else "")

@@ -15,21 +15,20 @@ ORDER = (State.FAILED, State.UNKNOWN, State.WAITING, State.SKIPPED)
 
 
 class Trouble(NamedTuple):
-    """What several hosts may have in common; `detail` is empty where it is about single changes."""
+    """What several hosts may have in common."""
 
     task: str
     state: State
     reason: Reason
-    detail: str
     of_changes: bool
 
 
 class Case(NamedTuple):
-    """A trouble on one host."""
+    """A trouble on one host: its detail, or the first of its changes."""
 
     host: str
     changes: int
-    example: str  # the first of the changes
+    detail: str
 
 
 def lines(hosts: Sequence[HostReport]) -> list[str]:
@@ -49,17 +48,17 @@ def needs_person(state: State, reason: Reason) -> bool:
 def _troubles(host: HostReport) -> Iterable[tuple[Trouble, Case]]:
     from_tasks = [trouble for task in host.tasks for trouble in _task_troubles(host.host, task)]
     if not from_tasks and needs_person(host.state, host.reason):
-        yield Trouble("", host.state, host.reason, host.detail, False), Case(host.host, 0, "")
+        yield Trouble("", host.state, host.reason, False), Case(host.host, 0, host.detail)
     yield from from_tasks
 
 
 def _task_troubles(host: str, task: TaskReport) -> Iterable[tuple[Trouble, Case]]:
     if needs_person(task.state, task.reason) and task.state not in {change.state for change in task.changes}:
-        yield Trouble(task.task, task.state, task.reason, task.detail, False), Case(host, 0, "")
+        yield Trouble(task.task, task.state, task.reason, False), Case(host, 0, task.detail)
     changes = [change for change in task.changes if needs_person(change.state, change.reason)]
     for state, reason in dict.fromkeys((change.state, change.reason) for change in changes):
         same = [change for change in changes if (change.state, change.reason) == (state, reason)]
-        yield Trouble(task.task, state, reason, "", True), Case(host, len(same), _example(same[0]))
+        yield Trouble(task.task, state, reason, True), Case(host, len(same), _example(same[0]))
 
 
 def _example(change: ChangeReport) -> str:
@@ -69,17 +68,20 @@ def _example(change: ChangeReport) -> str:
 def _line(trouble: Trouble, cases: Sequence[Case]) -> str:
     hosts = [case.host for case in cases]
     parts = [_named(hosts) + (f", {trouble.task}" if trouble.task else ""), trouble.state.value]
-    why = explain(trouble.reason, trouble.detail)
+    same = not trouble.of_changes and len({case.detail for case in cases}) == 1
+    why = explain(trouble.reason, cases[0].detail if same else "")
     said = ": ".join([*parts, why] if why else parts)
-    if trouble.of_changes:
-        said += f" ({_changes(cases)})"
+    if not same:
+        said += f" ({_example_of(cases)})"
     todo = advice(trouble.reason)
     return f"{said}. To do: {todo}." if todo else f"{said}."
 
 
-def _changes(cases: Sequence[Case]) -> str:
-    count = sum(case.changes for case in cases)
-    return cases[0].example if count == 1 else f"{count:,} changes, first {cases[0].example}"
+def _example_of(cases: Sequence[Case]) -> str:
+    count, first = sum(case.changes for case in cases), cases[0].detail
+    if count == 1:
+        return first
+    return f"{count:,} changes, first {first}" if count else f"first: {first}"
 
 
 def _named(hosts: Sequence[str]) -> str:

@@ -13,30 +13,30 @@ from maintenancebot.store.approvals import Approvals
 from maintenancebot.store.audit import Audit, AuditVerdict, Record
 from maintenancebot.store.breakers import Breakers
 from maintenancebot.store.database import Database
-from maintenancebot.store.guards import Guard, StopFile, StopInfo
+from maintenancebot.store.guards import NAME as STOP
+from maintenancebot.store.guards import Guard, StopFile, StopInfo, stop_by_file
 from maintenancebot.store.intents import Intent, Intents
 from maintenancebot.store.machines import Machines
 from maintenancebot.store.opening import NAME, open_file, open_read_only
 from maintenancebot.store.runs import Run, Runs
 from maintenancebot.store.sightings import Sighting, Sightings
 
-__all__ = ["AuditVerdict", "Intent", "Record", "Run", "Sighting", "StopFile", "StopInfo", "Store"]
+__all__ = ["AuditVerdict", "Intent", "Record", "Run", "Sighting", "StopInfo", "Store", "stop_by_file"]
 
-STOP = "STOP"
 _SQLITE = "sqlite:///"
 
 
 class Store:
-    """All state of one place; safe to share between threads. Every part raises StoreError when it cannot do its work."""
+    """All state of one place, safe to share between threads; each part raises StoreError when it cannot do its work."""
 
-    def __init__(self, database: Database, own_stop: StopFile, stops: list[StopFile], *, read_only: bool) -> None:
+    def __init__(self, database: Database, state: Path, stops: list[StopFile], *, read_only: bool) -> None:
         self._database = database
         self.read_only = read_only
         self.runs = Runs(database)
         self.audit = Audit(database)
         self.intents = Intents(database)
         self.machines = Machines(database)
-        self.guard = Guard(database, own_stop, stops)
+        self.guard = Guard(database, state, stops)
         self.approvals = Approvals(database)
         self.breakers = Breakers(database)
         self.sightings = Sightings(database)
@@ -51,17 +51,15 @@ class Store:
         if create:
             location.prepare(state)
         database = open_file(state, _database_path(state, url), create=create)
-        own = StopFile(state / STOP)
-        return cls(database, own, [own, *_further(kill_switch)], read_only=False)
+        return cls(database, state, [StopFile(state / STOP), *_further(kill_switch)], read_only=False)
 
     @classmethod
     def open_readonly(cls, state: Path, *, url: str | None = None, kill_switch: Path | None = None) -> Store:
-        """Open the state for looking only: nothing is made or written, empty if there never was any. Raises StoreError."""
+        """Open the state for looking: nothing is made or written, empty if there never was any. Raises StoreError."""
         database = open_read_only(state, _database_path(state, url))
-        own = StopFile(state / STOP)
         # A directory that is not there stops a run, but it is no more than a first look without any state.
-        stops = [own] if os.path.lexists(state) else []
-        return cls(database, own, [*stops, *_further(kill_switch)], read_only=True)
+        stops = [StopFile(state / STOP)] if os.path.lexists(state) else []
+        return cls(database, state, [*stops, *_further(kill_switch)], read_only=True)
 
     def close(self) -> None:
         """Let go of the database."""

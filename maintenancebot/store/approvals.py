@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -45,7 +45,7 @@ class Approvals:
             return [_approval(connection, row) for row in connection.execute(query).all()]
 
     def decide(self, digest: str, *, approve: bool, by: str, at: datetime) -> Approval:
-        """Approve or deny the plan whose digest begins so; raises UsageError when that is not possible, and StoreError."""
+        """Approve or deny the plan whose digest begins so; raises UsageError if that cannot be, and StoreError."""
         state = ApprovalState.APPROVED if approve else ApprovalState.DENIED
         with self._database.write() as connection:
             row = _find(connection, digest)
@@ -76,13 +76,13 @@ class Approvals:
         """Use up what was approved of these changes."""
         if changes:
             with self._database.write() as connection:
-                use_in(connection, changes, at)
+                use_in(connection, [(change, at) for change in changes])
 
 
-def use_in(connection: Connection, changes: Collection[str], at: datetime) -> None:
-    """Use up approvals inside the caller's transaction."""
+def use_in(connection: Connection, changes: Sequence[tuple[str, datetime]]) -> None:
+    """Use up the approvals of changes, each at its time, inside the caller's transaction."""
     if changes:
-        connection.execute(_USE, [{"of_change": change, "at": at} for change in changes])
+        connection.execute(_USE, [{"of_change": change, "at": at} for change, at in changes])
 
 
 def _find(connection: Connection, digest: str) -> Any:
@@ -108,5 +108,5 @@ def _approval(connection: Connection, row: Any) -> Approval:
         decided_by=row.decided_by or "",
         decided_at=row.decided_at,
         hosts=tuple(host["host"] for host in row.plan["hosts"]),
-        changes={change: used for change, used in connection.execute(query).tuples()},
+        changes={used.change_id: used.used_at for used in connection.execute(query)},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,8 @@ from maintenancebot.store.tables import Moment, audit, audit_head, identity
 INTENT = "intent"  # a change is about to be made
 OUTCOME = "outcome"  # it was made, or tried; counts for the budgets
 UNTOUCHED = "untouched"  # intended, and then left alone
+
+PROBE_BYTES = 65_536
 
 _MOMENT = Moment()
 
@@ -62,10 +65,10 @@ class Audit:
             return append_in(connection, records)
 
     def probe_writable(self) -> bool:
-        """Whether a row could be written now: found out by a write that reaches the disk."""
+        """Whether rows could be written now: found out by a write that reaches the disk and fits in no leftover room."""
         try:
             with self._database.write() as connection:
-                connection.execute(update(identity).values(probed=(identity.c.probed + 1) % 1_000_000))
+                connection.execute(update(identity).values(probed=secrets.token_hex(PROBE_BYTES // 2)))
         except StoreError:
             return False
         return True

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine, event
+from sqlalchemy import URL, Connection, Engine, NullPool, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from maintenancebot.errors import StoreError
@@ -115,11 +114,13 @@ class SqliteFileReadOnly:
 class Empty:
     """The state of a place where nothing was ever kept; only read."""
 
-    def __init__(self) -> None:
+    def __init__(self, fill: Callable[[Connection], None]) -> None:
         options = {"check_same_thread": False}
         self._lock = threading.Lock()
         self._engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=options)
-        metadata.create_all(self._engine)
+        with self._engine.begin() as connection:
+            metadata.create_all(connection)
+            fill(connection)
 
     write = SqliteFileReadOnly.write
 
@@ -135,7 +136,7 @@ class Empty:
 
 
 def _engine(path: Path, begin: str, pragma: str, **pool: int) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", hide_parameters=True, **pool)
+    engine = create_engine(URL.create("sqlite", database=str(path)), hide_parameters=True, **pool)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _: object) -> None:
@@ -155,7 +156,7 @@ def _begin_with(engine: Engine, statement: str) -> None:
 
 def _identity(path: Path) -> tuple[int, int]:
     try:
-        status = os.stat(path)
+        status = path.stat()
     except OSError as error:
         raise StoreError(f"{path} cannot be reached; is its disk there?") from error
     return status.st_dev, status.st_ino

@@ -14,10 +14,12 @@ from sqlalchemy import delete, insert, select
 
 from maintenancebot.errors import StoreError
 from maintenancebot.plan.document import canonical
+from maintenancebot.store import location
 from maintenancebot.store.audit import Record, append_in
 from maintenancebot.store.database import Database
 from maintenancebot.store.tables import guard
 
+NAME = "STOP"
 ONLY = 1  # the guard's one row
 MOST_TEXT = 4096  # of a stop file that anybody may have written
 
@@ -78,9 +80,9 @@ class StopFile:
 class Guard:
     """Reads and sets the kill switch."""
 
-    def __init__(self, database: Database, own: StopFile, files: Sequence[StopFile]) -> None:
+    def __init__(self, database: Database, state: Path, files: Sequence[StopFile]) -> None:
         self._database = database
-        self._own = own  # the one that stop and resume make and remove
+        self._state = state
         self._files = files  # all that are looked at
 
     def stopped(self) -> StopInfo | None:
@@ -97,14 +99,12 @@ class Guard:
         return StopInfo(row.reason, row.by, row.set_at) if row else None
 
     def stop(self, reason: str, by: str, *, at: datetime) -> None:
-        """Stop everything, by file and by row; raises StoreError when one of them cannot be written, with the other set."""
-        problem = self._write_file(StopInfo(reason, by, at))
+        """Stop everything, by file and by row; raises StoreError when the row cannot be written."""
+        stop_by_file(self._state, reason, by, at=at)
         with self._database.write() as connection:
             connection.execute(delete(guard))
             connection.execute(insert(guard), {"id": ONLY, "set_at": at, "by": by, "reason": reason})
             append_in(connection, [Record("stop", "", "", {"by": by, "reason": reason}, at)])
-        if problem is not None:
-            raise StoreError(f"{self._own.path} cannot be written, the database has it: {problem}")
 
     def resume(self, by: str, *, at: datetime) -> None:
         """Let work go on: row and file are taken away; raises StoreError, and then everything stays stopped."""
@@ -112,14 +112,17 @@ class Guard:
             connection.execute(delete(guard))
             append_in(connection, [Record("resume", "", "", {"by": by}, at)])
             # Inside the transaction: if the file stays, so does the row.
-            self._own.remove()
+            StopFile(self._state / NAME).remove()
 
-    def _write_file(self, info: StopInfo) -> OSError | None:
-        try:
-            self._own.write(info)
-        except OSError as error:
-            return error
-        return None
+
+def stop_by_file(state: Path, reason: str, by: str, *, at: datetime) -> bool:
+    """Stop everything without a database; whether the file could be written."""
+    try:
+        location.prepare(state)
+        StopFile(state / NAME).write(StopInfo(reason, by, at))
+    except (OSError, StoreError):
+        return False
+    return True
 
 
 def _no_link(path: str, flags: int) -> int:

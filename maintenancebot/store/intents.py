@@ -15,6 +15,7 @@ from maintenancebot.store.approvals import use_in
 from maintenancebot.store.audit import INTENT, OUTCOME, UNTOUCHED, Record, append_in
 from maintenancebot.store.database import Database
 from maintenancebot.store.tables import intents
+from maintenancebot.store.together import Together
 
 TOUCHED = frozenset({State.DONE, State.FAILED, State.UNKNOWN})
 """States of a change that was made or tried, or may have been."""
@@ -43,11 +44,20 @@ class Intent:
     recorded_at: datetime
 
 
+@dataclass(frozen=True)
+class _Ended:
+    run_id: str
+    host: str
+    at: datetime
+    outcomes: tuple[Outcome, ...]
+
+
 class Intents:
     """Writes intents and their outcomes; each call is one transaction together with its rows of the audit log."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._closing = Together(self._close_all)
 
     def record(self, run_id: str, host: str, plan_digest: str, steps: Sequence[Step], *, at: datetime) -> None:
         """Write down every change of the steps before anything is touched; raises StoreError."""
@@ -71,23 +81,8 @@ class Intents:
 
     def close(self, run_id: str, outcomes: Sequence[Outcome], *, host: str, at: datetime) -> None:
         """Write down what became of changes, and use up the approvals they had; raises StoreError."""
-        if not outcomes:
-            return
-        ended = [
-            {
-                "of_run": run_id,
-                "of_host": host,
-                "of_change": outcome.change_id,
-                "ended": at,
-                "outcome": outcome.state.value,
-                "why": outcome.reason.value,
-            }
-            for outcome in outcomes
-        ]
-        with self._database.write() as connection:
-            append_in(connection, [_record(run_id, host, outcome, at) for outcome in outcomes])
-            connection.execute(_CLOSE, ended)
-            use_in(connection, [outcome.change_id for outcome in outcomes if outcome.state in TOUCHED], at)
+        if outcomes:
+            self._closing.add(_Ended(run_id, host, at, tuple(outcomes)))
 
     def unfinished(self, host: str | None = None) -> list[Intent]:
         """Intents without an outcome, oldest first."""
@@ -97,8 +92,15 @@ class Intents:
         with self._database.read() as connection:
             return [_intent(row) for row in connection.execute(query)]
 
+    def _close_all(self, many: Sequence[_Ended]) -> None:
+        every = [(ended, outcome) for ended in many for outcome in ended.outcomes]
+        with self._database.write() as connection:
+            append_in(connection, [_record(*one) for one in every])
+            connection.execute(_CLOSE, [_closed(*one) for one in every])
+            use_in(connection, [(outcome.change_id, ended.at) for ended, outcome in every if outcome.state in TOUCHED])
 
-def _record(run_id: str, host: str, outcome: Outcome, at: datetime) -> Record:
+
+def _record(ended: _Ended, outcome: Outcome) -> Record:
     body = {
         "state": outcome.state.value,
         "reason": outcome.reason.value,
@@ -106,7 +108,18 @@ def _record(run_id: str, host: str, outcome: Outcome, at: datetime) -> Record:
         "measured": dict(outcome.measured),
     }
     kind = OUTCOME if outcome.state in TOUCHED else UNTOUCHED
-    return Record(kind, run_id, host, body, at, outcome.change_id)
+    return Record(kind, ended.run_id, ended.host, body, ended.at, outcome.change_id)
+
+
+def _closed(ended: _Ended, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "of_run": ended.run_id,
+        "of_host": ended.host,
+        "of_change": outcome.change_id,
+        "ended": ended.at,
+        "outcome": outcome.state.value,
+        "why": outcome.reason.value,
+    }
 
 
 def _intent(row: Any) -> Intent:

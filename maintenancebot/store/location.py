@@ -26,7 +26,7 @@ def state_dir(explicit: Path | None) -> Path:
 
 
 def prepare(folder: Path) -> None:
-    """Make the state directory, for its owner alone; raises StoreError when it cannot be made or others can write in it."""
+    """Make the state directory, for its owner alone; raises StoreError if it cannot be, or others can write there."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mode = folder.stat().st_mode

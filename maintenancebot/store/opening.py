@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from sqlalchemy import inspect, insert, select, text
+from sqlalchemy import Connection, insert, inspect, select, text
 
 from maintenancebot.errors import StoreError
 from maintenancebot.store import migrations
@@ -40,10 +40,10 @@ def open_file(state: Path, path: Path, *, create: bool) -> SqliteFile:
 
 
 def open_read_only(state: Path, path: Path) -> Database:
-    """The database for reading, nothing at all is written; an empty one where nothing was ever kept. Raises StoreError."""
+    """The database for reading, nothing is written; an empty one where nothing was ever kept. Raises StoreError."""
     if not path.exists():
         _refuse_after_use(state, path)
-        return Empty()
+        return Empty(_first_rows)
     _refuse_empty(path)
     database = SqliteFileReadOnly(path)
     _check_content(database, path)
@@ -129,19 +129,23 @@ def _make(path: Path) -> None:
 
 def _fill(path: Path) -> None:
     database = SqliteFile(path)
-    store_id = secrets.token_hex(16)
     try:
         with database.write() as connection:
             migrations.upgrade(connection)
-            connection.execute(insert(identity), {"id": 1, "store_id": store_id, "probed": 0})
-            connection.execute(insert(audit_head), {"id": 1, "rows": 0, "hash": origin(store_id)})
+            _first_rows(connection)
     finally:
         database.close()
 
 
+def _first_rows(connection: Connection) -> None:
+    store_id = secrets.token_hex(16)
+    connection.execute(insert(identity), {"id": 1, "store_id": store_id, "probed": ""})
+    connection.execute(insert(audit_head), {"id": 1, "rows": 0, "hash": origin(store_id)})
+
+
 def _write_durably(path: Path, content: str) -> None:
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
-    with open(draft, "w", encoding="ascii") as file:
+    with draft.open("w", encoding="ascii") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -66,7 +66,7 @@ class Runs:
         exact = [run for run in found if run.id == run_id]
         if len(found) > 1 and not exact:
             raise UsageError(f"several runs begin with {run_id!r}: {', '.join(run.id for run in found)}")
-        return (exact or found or [None])[0]
+        return next(iter(exact or found), None)
 
     def latest(self, limit: int) -> list[Run]:
         """The newest runs, newest first, without their reports."""

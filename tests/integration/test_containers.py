@@ -270,6 +270,22 @@ def test_an_image_with_several_names_goes_with_all_of_them(daemon: Daemon) -> No
     assert not daemon.has(identity)
 
 
+def test_an_image_that_a_second_repository_knows_by_digest_alone_goes_too(daemon: Daemon) -> None:
+    name = daemon.image("here:1")
+    identity = daemon.id(name)
+    second = f"{daemon.registry}/there"
+    daemon.client.tag(identity, second, "1")
+    daemon.client.push(second, "1")
+    daemon.client.remove_image(f"{second}:1")
+    digest = daemon.client.inspect_image(name)["RepoDigests"][0].partition("@")[2]
+    daemon.client.pull(f"{second}@{digest}")
+    assert len(daemon.client.inspect_image(name)["RepoDigests"]) == 2
+    made = plan(daemon, task())
+    (outcome,) = perform(task(), made.changes)
+    assert (outcome.state, outcome.detail) == (State.DONE, "")
+    assert not daemon.has(identity)
+
+
 def test_what_changed_after_the_plan_is_left_alone(daemon: Daemon) -> None:
     used, moved, gone = (daemon.image(f"{name}:1") for name in ("used", "moved", "gone"))
     made = plan(daemon, task())

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.tools import LabError, lab_home, locked, remove_tree, run
+from tests.lab.tools import LabError, lab_home, locked, remove_tree, run, unmount_below
 
 EDITION = 1  # count up when the code below makes other trees from the same lists
 RELEASES = {"bullseye": "3.9", "bookworm": "3.11", "trixie": "3.13"}
@@ -77,11 +77,12 @@ def base(release: str, variant: str = "") -> Path:
         raise LabError(f"no base {release} {variant}: releases are {list(RELEASES)}, variants {list(VARIANTS)}")
     wanted = Base(release, variant)
     stamp = wanted.path.with_name(wanted.name + ".done")
-    with locked(wanted.path.with_name(wanted.name + ".lock")):
+    with locked(wanted.path.with_name(wanted.name + ".lock")) as lock:
         if not (stamp.exists() and wanted.path.is_dir()):
             stamp.unlink(missing_ok=True)
+            unmount_below(wanted.path)
             remove_tree(wanted.path)
-            _make(wanted)
+            _make(wanted, lock)
             stamp.touch()
     return wanted.path
 
@@ -92,11 +93,11 @@ def build(wanted: Iterable[Base]) -> list[Path]:
         return list(pool.map(lambda one: base(one.release, one.variant), wanted))
 
 
-def _make(wanted: Base) -> None:
+def _make(wanted: Base, lock: int) -> None:
     setup, customize = AS_RELEASED
     hooks = [f"--setup-hook={setup}", f"--customize-hook={customize}"] if wanted.variant == "unpatched" else []
     options = ["--mode=root", "--variant=minbase", f"--include={','.join(wanted.packages)}", *hooks]
-    run(["mmdebstrap", *options, wanted.release, wanted.path], timeout=1800)
+    run(["mmdebstrap", *options, wanted.release, wanted.path], timeout=1800, pass_fds=[lock])
     _add_users(wanted.path)
     _silence(wanted.path)
 

@@ -18,9 +18,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.lab import addresses
+from tests.lab import addresses, cgroups
 from tests.lab.bases import base
 from tests.lab.disks import Ages, Disk, make_disk
+from tests.lab.inside import inside
 from tests.lab.tools import LabError, children_of, process_started, remove_tree, run, unmount_below, wait_until
 
 HOST_ENVIRONMENT = {
@@ -130,12 +131,11 @@ class LabHost:
         if self.pid and self.is_on():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
-        cgroup = _cgroup(self.machine)
-        if (cgroup / "cgroup.kill").exists():
-            (cgroup / "cgroup.kill").write_text("1")
-            wait_until(lambda: "populated 0" in (cgroup / "cgroup.events").read_text(), f"{self.name} is off")
+        cgroups.kill(self.machine)
         self._reap()
-        self._clear_cgroups()
+        cgroups.clear(self.machine)
+        with contextlib.suppress(OSError):
+            os.rmdir(f"/run/systemd/nspawn/propagate/{self.machine}")
 
     def reboot(self) -> LabHost:
         """Reboot from inside and wait until the host is up again."""
@@ -146,11 +146,11 @@ class LabHost:
 
     def freeze(self) -> None:
         """Stop every process where it is: connections stay open and nobody answers."""
-        (_cgroup(self.machine) / "payload/cgroup.freeze").write_text("1")
+        cgroups.freeze(self.machine, True)
 
     def thaw(self) -> None:
         """Let a frozen host go on."""
-        (_cgroup(self.machine) / "payload/cgroup.freeze").write_text("0")
+        cgroups.freeze(self.machine, False)
 
     def destroy(self) -> None:
         """Switch off and remove everything the host had."""
@@ -225,11 +225,11 @@ class LabHost:
 
     def path(self, path: str) -> Path:
         """The path here of a file in the host's root file system, valid while the host is on or off."""
-        return _inside(self.root, path)
+        return inside(self.root, path)
 
     def live_path(self, path: str) -> Path:
         """The path here of a file as the running host sees it, bound disks, /run and /tmp included."""
-        return _inside(self.live_root, path)
+        return inside(self.live_root, path)
 
     def read(self, path: str) -> bytes:
         """The bytes of a file as the host would read them."""
@@ -345,8 +345,8 @@ class LabHost:
         options += [f"--directory={self.root}", f"--machine={self.machine}", f"--hostname={self.name}"]
         options += [f"--bind={_bind_words(*pair)}" for pair in self.binds]
         options += [f"--bind-ro={_bind_words(*pair)}" for pair in self.binds_ro]
-        cgroup = shlex.quote(str(_cgroup(self.machine)))
-        enter = f"mkdir -p {cgroup} && echo $$ >{cgroup}/cgroup.procs && export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1"
+        group = shlex.quote(str(cgroups.cgroup(self.machine)))
+        enter = f"mkdir -p {group} && echo $$ >{group}/cgroup.procs && export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1"
         return f"{enter} && exec {shlex.join(['systemd-nspawn', *options])}\n"
 
     def _nspawn_pid(self) -> int:
@@ -368,7 +368,7 @@ class LabHost:
             return None
 
     def _followed(self, path: str) -> Path:
-        return _inside(self.live_root if self.is_on() else self.root, path, follow=True)
+        return inside(self.live_root if self.is_on() else self.root, path, follow=True)
 
     def _entry(self, path: str, name: str) -> list[str]:
         for line in self.path(path).read_text().splitlines():
@@ -381,38 +381,6 @@ class LabHost:
             wait_until(lambda: not self.is_on(), f"{self.name} is off")
             self.pid = 0
 
-    def _clear_cgroups(self) -> None:
-        for mount in _cgroup_mounts():
-            top = mount / "maintenancebot-lab" / self.machine
-            for directory, _, _ in os.walk(top, topdown=False):
-                with contextlib.suppress(OSError):
-                    os.rmdir(directory)
-        with contextlib.suppress(OSError):
-            os.rmdir(f"/run/systemd/nspawn/propagate/{self.machine}")
-
-
-def _inside(root: Path, path: str, follow: bool = False) -> Path:
-    """Resolve links below the host's root, so that an absolute link never leads to this machine's own files."""
-    waiting, done = _words(path), list[str]()
-    for _ in range(200):
-        if not waiting:
-            return root.joinpath(*done)
-        word = waiting.pop(0)
-        place = root.joinpath(*done, word)
-        if word == "..":
-            done = done[:-1]
-        elif place.is_symlink() and (waiting or follow):
-            target = str(place.readlink())
-            waiting = _words(target) + waiting
-            done = [] if target.startswith("/") else done
-        else:
-            done.append(word)
-    raise LabError(f"{path} runs through too many links")
-
-
-def _words(path: str) -> list[str]:
-    return [word for word in path.split("/") if word not in ("", ".")]
-
 
 def _bind_words(source: str, target: str) -> str:
     return ":".join(part.replace("\\", "\\\\").replace(":", "\\:") for part in (source, target))
@@ -420,22 +388,3 @@ def _bind_words(source: str, target: str) -> str:
 
 def _frozen(value: Any, outer: type = tuple) -> Any:
     return outer(_frozen(item) for item in value) if isinstance(value, list) else value
-
-
-def _cgroup(machine: str) -> Path:
-    """A cgroup of its own keeps the services of two hosts apart."""
-    return _cgroup_mounts()[0] / "maintenancebot-lab" / machine
-
-
-def _cgroup_mounts() -> list[Path]:
-    """The unified hierarchy first, then systemd's own one where there is a hybrid."""
-    unified, named = [], []
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, where, kind, options, *_ = line.split()
-        if kind == "cgroup2":
-            unified.append(Path(where))
-        elif kind == "cgroup" and "name=systemd" in options:
-            named.append(Path(where))
-    if not unified:
-        raise LabError("this machine has no cgroup2 mount: mount -t cgroup2 none /sys/fs/cgroup/unified")
-    return unified[:1] + named

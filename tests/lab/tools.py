@@ -35,11 +35,14 @@ def run(
     check: bool = True,
     timeout: float = 300,
     env: dict[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[str]:
     """Run a command on this machine and return its text, or raise LabError with what it said."""
     data = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin
     try:
-        done = subprocess.run(argv, input=data or b"", capture_output=True, timeout=timeout, env=env, check=False)
+        done = subprocess.run(
+            argv, input=data or b"", capture_output=True, timeout=timeout, env=env, pass_fds=pass_fds, check=False
+        )
     except FileNotFoundError as error:
         raise LabError(f"{argv[0]} is missing: run tests/lab/install.sh as root") from error
     except subprocess.TimeoutExpired as error:
@@ -66,12 +69,12 @@ def wait_until(check: Callable[[], T], what: str, seconds: float = 30) -> T:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock that the kernel drops if this process dies."""
+def locked(path: Path) -> Iterator[int]:
+    """Hold an exclusive lock, which ends with this process and those that were passed its file descriptor."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle.fileno()
 
 
 def process_started(pid: int) -> int | None:

@@ -176,7 +176,7 @@ def test_a_selector_that_matches_nothing_is_refused(tmp_path, selectors, told):
         ("a: {via: b}", "2:12: the bastion `b` is no host here"),
         ("a: {via: a}", "the way runs in a circle: a -> a; remove one `via`"),
         ("a: {connection: local, via: a}", "a local connection needs no bastion"),
-        ("all: {}", "`all` is a group's name too"),
+        ("all: {}", "`all` is the name of all hosts"),
         ("a: {}\n  a: {}", "3:3: `a` is given twice, first in line 2"),
     ],
 )
@@ -216,9 +216,9 @@ def test_where_groups_are_declared_a_misspelt_one_is_refused(tmp_path):
     assert load("hosts:\n  h: {groups: [anything]}\n", tmp_path).groups().keys() == {"anything"}
 
 
-def test_a_group_and_a_host_of_one_name_are_refused(tmp_path):
-    found = faults("groups: {web: {}}\nhosts:\n  web: {}\n", tmp_path)
-    assert found == ["hosts.yaml:3:3: `web` is a group's name too; give one of them another name"]
+def test_a_name_that_is_a_host_and_a_group_selects_both(tmp_path):
+    inventory = load("hosts:\n  web: {}\n  web-2: {groups: [web]}\n  db: {}\n", tmp_path)
+    assert [host.name for host in inventory.select(["web"])] == ["web", "web-2"]
 
 
 def test_sources_are_refused_as_not_available_yet(tmp_path):

@@ -1,7 +1,8 @@
-"""The steps from one form of the tables to the next, in order; alembic is imported only when there is something to do."""
+"""The steps from one form of the tables to the next; alembic is imported only when there is something to do."""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 REVISIONS = ("0001",)
 """Every form that a database can have, oldest first."""
+
+_ONE_AT_A_TIME = threading.Lock()  # alembic keeps what it is doing in global variables
 
 
 def upgrade(connection: Connection) -> None:
@@ -20,4 +23,5 @@ def upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _ONE_AT_A_TIME:
+        command.upgrade(config, "head")

@@ -1,6 +1,7 @@
 """`hosts trust` shows a key before it pins it, and a changed key is refused; against a real SSH server."""
 
 import base64
+import contextlib
 import hashlib
 import socket
 import subprocess
@@ -23,7 +24,8 @@ class Server:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self._transports: list[paramiko.Transport] = []
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     @property
     def fingerprint(self) -> str:
@@ -34,6 +36,9 @@ class Server:
         self.key = paramiko.ECDSAKey.generate()
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):  # closed already
+            self._socket.shutdown(socket.SHUT_RDWR)  # close alone would leave the waiting accept one more guest
+        self._thread.join()
         self._socket.close()
         for transport in self._transports:
             transport.close()

@@ -76,7 +76,14 @@ class SmallHost:
 
     def step(self, op: str, changes: list[dict], **args) -> list[dict]:
         base = {"allow": [str(self.logs)], "protect": [], "keep_days": 30}
-        step = {"id": "s", "task": "logs", "changes": changes, "args": {**base, **args}, "run": "r1", "now": time.time()}
+        step = {
+            "id": "s",
+            "task": "logs",
+            "changes": changes,
+            "args": {**base, **args},
+            "run": "r1",
+            "now": time.time(),
+        }
         return self.call(op, step)["outcomes"]
 
     def move(self, **more) -> list[dict]:

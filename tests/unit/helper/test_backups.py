@@ -19,6 +19,7 @@ from maintenancebot.helper import backups, copies, streams
 
 NOW = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
 HOUR = 3600
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "backups"
 PG_DUMP = (
     b"--\n-- PostgreSQL database dump\n--\n\nSET client_encoding = 'UTF8';\n\nCREATE TABLE public.t (id integer);\n"
     b"\nCOPY public.t (id) FROM stdin;\n1\n\\.\n\n--\n-- PostgreSQL database dump complete\n--\n\n"
@@ -111,6 +112,14 @@ class TestGoodCopies:
             found = check(path)
             assert (found["verdict"], found["evidence"]["entries"]) == ("ok", 5), found
 
+    def test_a_size_that_only_the_pax_header_tells_is_used(self, tmp_path):
+        large = tarfile.TarInfo("large")
+        large.pax_headers = {"size": "5000"}
+        header = large.tobuf(tarfile.PAX_FORMAT)
+        put(tmp_path / "x.tar", header + b"x" * 5120 + bytes(1024))
+        found = check(tmp_path / "x.tar")
+        assert (found["verdict"], found["evidence"]["entries"]) == ("ok", 1), found
+
     def test_zip_members_are_tested(self, tmp_path):
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -143,6 +152,44 @@ class TestGoodCopies:
         path = put(tmp_path / "x.sql", PG_DUMP)
         put(tmp_path / "x.sql.sha256", hashlib.sha256(PG_DUMP).hexdigest().encode() + b"  x.sql\n", age_hours=0)
         assert check(str(path) + "*")["evidence"]["checksum"] == "sha256"
+
+
+class TestPostgresCustomFormat:
+    WHOLE = (FIXTURES / "pg_dump-15-custom.dump").read_bytes()
+
+    def test_a_whole_dump_is_read_with_its_tables_and_database(self, tmp_path):
+        put(tmp_path / "x.dump", self.WHOLE)
+        found = check(tmp_path / "x.dump")
+        assert (found["verdict"], found["level"]) == ("ok", "data_read")
+        assert (found["evidence"]["database"], found["evidence"]["filled"]) == ("small", 2)
+
+    def test_a_dump_cut_off_anywhere_is_bad(self, tmp_path):
+        for end in range(5, len(self.WHOLE), 37):
+            put(tmp_path / "x.dump", self.WHOLE[:end])
+            assert (end, *verdict(tmp_path / "x.dump")) == (end, "bad", "damaged")
+
+    def test_a_dump_that_ends_between_two_tables_is_bad(self, tmp_path):
+        ends = [end for end in range(len(self.WHOLE)) if self.WHOLE[end : end + 2] == b"\x03\x00"]
+        assert ends
+        for end in ends:
+            put(tmp_path / "x.dump", self.WHOLE[:end])
+            assert verdict(tmp_path / "x.dump") == ("bad", "damaged")
+
+    def test_flipped_bytes_of_the_data_are_found_by_their_checksum(self, tmp_path):
+        position = self.WHOLE.rindex(b"x\x9c") + 10
+        put(tmp_path / "x.dump", self.WHOLE[:position] + b"\xff\xff" + self.WHOLE[position + 2 :])
+        assert verdict(tmp_path / "x.dump") == ("bad", "damaged")
+
+    def test_compressed_data_without_its_end_is_bad(self, tmp_path):
+        start = self.WHOLE.rindex(b"x\x9c")
+        length = int.from_bytes(self.WHOLE[start - 4 : start], "little")
+        shorter = (length - 4).to_bytes(4, "little") + self.WHOLE[start : start + length - 4]
+        put(tmp_path / "x.dump", self.WHOLE[: start - 4] + shorter + self.WHOLE[start + length :])
+        assert "compressed data is cut off" in check(tmp_path / "x.dump")["detail"]
+
+    def test_a_dump_without_a_table_is_empty(self, tmp_path):
+        put(tmp_path / "x.dump", (FIXTURES / "pg_dump-15-custom-empty.dump").read_bytes())
+        assert verdict(tmp_path / "x.dump") == ("bad", "empty")
 
 
 class TestDamagedCopies:

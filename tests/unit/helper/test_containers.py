@@ -158,6 +158,7 @@ def test_links_to_files_are_followed_where_only_root_writes(folder: Path) -> Non
 def test_special_files_do_not_hang_the_search(folder: Path) -> None:
     os.mkfifo(folder / "compose.yml")
     (folder / "compose.yaml").symlink_to("/dev/zero")
+    (folder / "linked.service").symlink_to(folder / "compose.yml")
     assert names(folder) == set()
     assert search(folder, "unit", follow=True).names == {}
 

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from maintenancebot.helper import frames, recovery, store, trash
+from maintenancebot.helper import compress, frames, recovery, renames, store, trash
 
-from .conftest import DRIVER, ROOT, SmallHost
+from .conftest import SmallHost
 from .driver import Gathered
 
 ODD_NAMES = (b"plain.log", b"new\nline.log", b"\xff\xfe.log", b"-rf .log", "ümlaut.log".encode(), b"l" * 251 + b".log")
@@ -63,7 +63,7 @@ def test_the_trash_is_readable_by_root_alone(host: SmallHost) -> None:
     host.move()
     place = host.home / "maintenancebot" / "trash"
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
-    (item,) = [path for path in place.iterdir()]
+    (item,) = place.iterdir()
     assert stat.S_IMODE(item.stat().st_mode) == 0o700
 
 
@@ -156,6 +156,70 @@ def test_a_file_that_is_open_stays(host: SmallHost) -> None:
         (one,) = host.step("trash.move", changes)
     assert (one["state"], one["reason"]) == ("skipped", "in_use")
     assert os.path.exists(path)
+
+
+def test_what_is_swapped_in_at_the_last_moment_is_put_back(host: SmallHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = host.file("a.log", b"judged")
+    (change,) = host.changes()
+    monkeypatch.setattr(store, "HOME", os.fsencode(host.home))
+    monkeypatch.setattr(recovery, "_done", [True])
+    real = renames.take
+
+    def swap_then_take(folder, name, item, new_name):
+        os.rename(path, path + b".away")
+        with open(path, "wb") as stream:
+            stream.write(b"another")
+        real(folder, name, item, new_name)
+
+    monkeypatch.setattr(renames, "take", swap_then_take)
+    args = {"allow": [str(host.logs)], "protect": [], "keep_days": 1}
+    (one,) = trash.move({"changes": [change], "args": args}, Gathered())
+    assert (one["state"], one["reason"]) == ("skipped", "changed_since")
+    assert Path(os.fsdecode(path)).read_bytes() == b"another"
+    assert Path(os.fsdecode(path + b".away")).read_bytes() == b"judged"
+    assert host.trash() == []
+
+
+def test_a_folder_that_is_moved_away_at_the_last_moment_keeps_its_file(
+    host: SmallHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.file("app/a.log", b"judged")
+    (change,) = host.changes()
+    monkeypatch.setattr(store, "HOME", os.fsencode(host.home))
+    monkeypatch.setattr(recovery, "_done", [True])
+    real = renames.take
+
+    def move_then_take(folder, name, item, new_name):
+        os.rename(host.logs / "app", host.base / "outside")
+        real(folder, name, item, new_name)
+
+    monkeypatch.setattr(renames, "take", move_then_take)
+    args = {"allow": [str(host.logs)], "protect": [], "keep_days": 1}
+    (one,) = trash.move({"changes": [change], "args": args}, Gathered())
+    assert (one["state"], one["reason"]) == ("skipped", "changed_since")
+    assert (host.base / "outside" / "a.log").read_bytes() == b"judged"
+    assert host.trash() == []
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_without_the_kernels_help_nothing_is_replaced_either(
+    host: SmallHost, monkeypatch: pytest.MonkeyPatch, missing: bool
+) -> None:
+    monkeypatch.setattr(renames, "_renameat2", lambda *_: False) if missing else None
+    monkeypatch.setattr(store, "HOME", os.fsencode(host.home))
+    monkeypatch.setattr(recovery, "_done", [True])
+    path = host.file("a.log", b"old")
+    before = told(path)
+    args = {"allow": [str(host.logs)], "protect": [], "keep_days": 1}
+    (moved,) = trash.move({"changes": host.changes(), "args": args}, Gathered())
+    back = {"id": "b", "object": {"item": moved["measured"]["trash_item"], "to": ""}}
+    host.file("a.log", b"new")
+    (one,) = trash.restore({"changes": [back], "args": {}}, Gathered())
+    assert (one["state"], one["reason"]) == ("skipped", "target_exists")
+    os.unlink(path)
+    (one,) = trash.restore({"changes": [back], "args": {}}, Gathered())
+    assert one["state"] == "done"
+    assert told(path) == before
 
 
 def test_the_rules_are_asked_again_on_the_host(host: SmallHost) -> None:
@@ -301,16 +365,86 @@ def test_recall_tells_what_became_of_a_change(host: SmallHost) -> None:
     assert recall(host, {"id": "x", "action": "renew_nothing", "object": {}}) == ("unknown", "unfinished")
 
 
-def test_kill_9_at_any_point_leaves_each_file_in_place_or_restorable(host: SmallHost) -> None:
+def run_killed(work, point: float) -> None:
+    """Run `work` in a child that is killed at that share (0 to 1) of all calls it makes, as kill -9 would."""
+    total = _in_child(lambda: work(0), None) if point else 0
+    _in_child(lambda: work(1), int(total * point))
+
+
+def _in_child(work, limit: int | None) -> int:
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        count = 0
+
+        def tick(*_event) -> None:
+            nonlocal count
+            count += 1
+            if limit is not None and count > limit:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            sys.setprofile(tick)
+            work()
+        finally:
+            sys.setprofile(None)
+            os.write(writer, str(count).encode())
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    with os.fdopen(reader, "rb") as stream:
+        return int(stream.read() or 0)
+
+
+def work_of(kind: str, host: SmallHost, rehearsal: list[bytes], real: list[bytes]):
+    """A step as a function of whether it is the rehearsal, which counts the calls, or the real one."""
+    args = {"allow": [str(host.logs)], "protect": [], "keep_days": 30}
+    op = compress.apply if kind == "compress" else trash.move
+
+    def changes(paths: list[bytes]) -> list[dict]:
+        action = "compress_file" if kind == "compress" else "quarantine_file"
+        return [
+            {"id": frames.text(path), "action": action, "object": {**identity_of(path), "root": str(host.logs)}}
+            for path in paths
+        ]
+
+    def restores(paths: list[bytes]) -> list[dict]:
+        wanted = {frames.text(path) for path in paths}
+        held = [found for place in store.existing() for found in items_of(place) if found[1] in wanted]
+        return [{"id": item, "object": {"item": item, "to": ""}} for item, _ in held]
+
+    if kind == "restore":
+        trash.move({"changes": changes(rehearsal + real), "args": args}, Gathered())
+        steps = [{"changes": restores(paths), "args": {}} for paths in (rehearsal, real)]
+        return lambda number: trash.restore(steps[number], Gathered())
+    steps = [{"changes": changes(paths), "args": args} for paths in (rehearsal, real)]
+    return lambda number: op(steps[number], Gathered())
+
+
+def items_of(place: store.Store) -> list[tuple[str, str]]:
+    found = []
+    for name in filter(place.holds_bytes, place.ids()):
+        item = place.item(name)
+        found.append((name, item.record["path"]))
+        item.close()
+    return found
+
+
+def test_kill_9_at_any_point_leaves_each_file_in_place_or_restorable(
+    host: SmallHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "HOME", os.fsencode(host.home))
     chance = random.Random(7)
     before = {}
     for round_number in range(60):
-        for number in range(4):
-            path = host.file(f"{round_number}-{number}.log", os.urandom(200))
-            before[path] = told(path)
-        kind = "compress" if round_number % 3 == 0 else "move"
-        _start_and_kill(host, kind, chance.uniform(0.0, 0.05))
-    host.step("trash.move", [])  # settles what was interrupted
+        pairs = [[host.file(f"{round_number}-{part}-{n}.log", os.urandom(200)) for n in range(2)] for part in "ab"]
+        before.update({path: told(path) for pair in pairs for path in pair})
+        monkeypatch.setattr(recovery, "_done", [True])
+        run_killed(work_of(("move", "compress", "restore")[round_number % 3], host, *pairs), chance.random())
+        if round_number % 4 == 0:  # the next run is killed while it recovers
+            monkeypatch.setattr(recovery, "_done", [])
+            _in_child(recovery.recover, chance.randrange(300))
+    recovery.recover()
 
     held = {frames.raw(item["data"]["path"]): item for item in host.trash()}
     assert {item["data"]["state"] for item in held.values()} == {"held"}
@@ -318,50 +452,12 @@ def test_kill_9_at_any_point_leaves_each_file_in_place_or_restorable(host: Small
     assert in_place | set(held) == set(before)
     assert not in_place & set(held)
     assert not [name for name in os.listdir(host.logs) if name.startswith(".maintenancebot")]
+    monkeypatch.setattr(recovery, "_done", [True])
     for item in held.values():
-        assert host.restore(item["subject"])["state"] == "done"
+        back = {"id": "b", "object": {"item": item["subject"], "to": ""}}
+        (one,) = trash.restore({"changes": [back], "args": {}}, Gathered())
+        assert one["state"] == "done", one
     assert {path: told(path) for path in before} == before
-
-
-def _start_and_kill(host: SmallHost, kind: str, seconds: float) -> None:
-    changes = _changes_in_process(host, kind)
-    args = {"allow": [str(host.logs)], "protect": [], "keep_days": 30}
-    step = {"id": "s", "task": "logs", "changes": changes, "args": args, "now": time.time()}
-    op = "compress.apply" if kind == "compress" else "trash.move"
-    request = json.dumps({"root": str(ROOT), "home": str(host.home), "op": op, "asked": step})
-    work = subprocess.Popen(
-        [sys.executable, "-B", "-c", KILLABLE, str(DRIVER.parent), request],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    work.stdout.read(1)  # it has imported all it needs and begins now
-    time.sleep(seconds)
-    work.send_signal(signal.SIGKILL)
-    work.wait()
-    work.stdout.close()
-
-
-KILLABLE = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-import driver
-request = json.loads(sys.argv[2])
-sys.path.insert(0, request["root"])
-import maintenancebot.helper.compress, maintenancebot.helper.trash
-sys.stdout.write("x"); sys.stdout.flush()
-driver.run(request)
-"""
-
-
-def _changes_in_process(host: SmallHost, kind: str) -> list[dict]:
-    action = "compress_file" if kind == "compress" else "quarantine_file"
-    found = []
-    for name in sorted(os.listdir(os.fsencode(host.logs))):
-        path = os.path.join(os.fsencode(host.logs), name)
-        if name.endswith(b".log"):
-            identity = {**identity_of(path), "root": str(host.logs)}
-            found.append({"id": frames.text(name), "task": "logs", "action": action, "object": identity})
-    return found
 
 
 def identity_of(path: bytes) -> dict:
@@ -371,8 +467,9 @@ def identity_of(path: bytes) -> dict:
 
 
 names = st.binary(min_size=1, max_size=255).filter(
-    lambda name: b"/" not in name and b"\0" not in name and name not in (b".", b"..")
-    and not name.startswith(b".maintenancebot")
+    lambda name: (
+        b"/" not in name and b"\0" not in name and name not in (b".", b"..") and not name.startswith(b".maintenancebot")
+    )
 )
 
 
@@ -385,7 +482,13 @@ names = st.binary(min_size=1, max_size=255).filter(
     owner=st.tuples(st.integers(0, 70000), st.integers(0, 70000)),
 )
 def test_any_file_survives_the_round_trip(
-    host: SmallHost, monkeypatch: pytest.MonkeyPatch, name: bytes, content: bytes, mode: int, mtime_ns: int, owner: tuple
+    host: SmallHost,
+    monkeypatch: pytest.MonkeyPatch,
+    name: bytes,
+    content: bytes,
+    mode: int,
+    mtime_ns: int,
+    owner: tuple,
 ) -> None:
     monkeypatch.setattr(store, "HOME", os.fsencode(host.home))
     monkeypatch.setattr(recovery, "_done", [True])
@@ -436,7 +539,7 @@ def test_nothing_outside_is_touched_while_folders_and_links_are_swapped(host: Sm
     victim.mkdir()
     for number in range(20):
         (victim / f"{number}.log").write_bytes(b"precious")
-    swapper = subprocess.Popen([sys.executable, "-c", SWAPPER, str(host.logs), str(time.time() + 4)])
+    swapper = subprocess.Popen([sys.executable, "-c", SWAPPER, str(host.logs), str(time.time() + 3)])
     moved = 0
     try:
         for number in range(20):

@@ -114,8 +114,8 @@ def test_age_counts_from_arrival_here_and_not_from_the_build(hours: float, goes:
 
 @pytest.mark.parametrize(("hours", "goes"), [(47.9, False), (48.1, True)])
 def test_an_image_without_a_time_of_its_own_is_as_old_as_our_first_sighting(hours: float, goes: bool) -> None:
-    seen = {number(1): {"first_seen": NOW - 30 - hours * HOUR, "times": 3}}
-    made = plan([image(1, "app:1", hours=None)], facts={"sightings": seen}, offset=30.0)
+    seen = {number(1): {"first_seen": NOW - HOUR - hours * HOUR, "times": 3}}
+    made = plan([image(1, "app:1", hours=None)], facts={"sightings": seen}, offset=float(HOUR))
     assert bool(made.changes) is goes
 
 

@@ -6,82 +6,29 @@ A real dockerd is met in tests/integration/test_containers.py.
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import ThreadingUnixStreamServer
 
 import pytest
 
 from maintenancebot.errors import RemoteError
-from maintenancebot.model import Host, Json, Reason
+from maintenancebot.model import Host, Reason
 from maintenancebot.remote import docker_socket
 from maintenancebot.remote.local import LocalSession
+from tests.fakes.daemon import VERSION, Answers, serving
 
 SESSION = LocalSession(Host("here", "127.0.0.1", connection="local"), 5)
-VERSION = {"Version": "28.2.2", "ApiVersion": "1.50", "Components": [{"Name": "Engine", "Version": "28.2.2"}]}
 PODMAN = {"Version": "4.3.1", "ApiVersion": "1.41", "Components": [{"Name": "Podman Engine", "Version": "4.3.1"}]}
-
-Answers = dict[str, tuple[int, Json]]
-
-
-class Server(ThreadingUnixStreamServer):
-    daemon_threads = True
-
-    def __init__(self, path: str, answers: Answers) -> None:
-        self.answers = answers
-        self.asked: list[str] = []
-        self.headers: list[dict[str, str]] = []
-        self.connections = 0
-        super().__init__(path, Handler)
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-    protocol_version = "HTTP/1.1"
-
-    def setup(self) -> None:
-        self.server.connections += 1
-        super().setup()
-
-    def address_string(self) -> str:
-        return "socket"
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def _answer(self) -> None:
-        self.server.asked.append(f"{self.command} {self.path}")
-        self.server.headers.append(dict(self.headers))
-        path = self.path.partition("?")[0]
-        status, body = self.server.answers.get(path, (404, {"message": f"no such thing: {path}"}))
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_GET = do_DELETE = do_POST = _answer  # noqa: N815  the names that http.server looks for
 
 
 @pytest.fixture
 def path() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="mb-") as folder:
         yield str(Path(folder) / "docker.sock")
-
-
-@contextlib.contextmanager
-def serving(path: str, answers: Answers) -> Iterator[Server]:
-    with Server(path, answers) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 @contextlib.contextmanager
@@ -198,6 +145,13 @@ def test_a_socket_that_nobody_serves_any_more(path: str) -> None:
 def test_silence(path: str) -> None:
     with raw(path, lambda peer: peer.recv(1 << 20) and threading.Event().wait(5) and None):
         assert reason(path, timeout=0.3) is Reason.NOT_RESPONDING
+
+
+def test_silence_ends_at_the_deadline_even_when_a_single_answer_may_take_longer(path: str) -> None:
+    begun = time.monotonic()
+    with raw(path, lambda peer: peer.recv(1 << 20) and threading.Event().wait(5) and None):
+        assert reason(path, timeout=4, deadline=0.3) is Reason.NOT_RESPONDING
+    assert time.monotonic() - begun < 3
 
 
 def test_a_daemon_that_hangs_up(path: str) -> None:

@@ -34,6 +34,7 @@ class Echo(socketserver.StreamRequestHandler):
 
 class EchoServer(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
+    request_queue_size = 64  # sshd does not wait: a full queue is a refusal
 
 
 @pytest.fixture(scope="module")

@@ -57,15 +57,26 @@ def test_a_dry_run_says_what_would_be_freed_when() -> None:
         "dry-run r1, 2026-11-22 03:00:00 UTC, 1 min 5 s\n"
         "\n"
         "HOST  TASK          STATE    REASON  WHAT\n"
-        "web1  log_rotation  planned          2 files to trash; would free 0 B now, 4.0 MiB at purge\n"
+        "web1  log_rotation  planned          2 files to trash; would free nothing now, 4.0 MiB at purge\n"
         "\n"
         "web1, log_rotation:\n"
-        "  planned  quarantine_file  /var/log/a.1.log  would free 0 B now, 3.0 MiB at purge; undo: trash restore\n"
-        "  planned  quarantine_file  /var/log/b.1.log  would free 0 B now, 1.0 MiB at purge; undo: trash restore\n"
+        "  planned  quarantine_file  /var/log/a.1.log  would free nothing now, 3.0 MiB at purge; undo: trash restore\n"
+        "  planned  quarantine_file  /var/log/b.1.log  would free nothing now, 1.0 MiB at purge; undo: trash restore\n"
         "\n"
         "planned: 1 host, 1 planned\n"
-        "Changes: 2 planned (2 files to trash). Would free 0 B now, 4.0 MiB at purge.\n"
+        "Changes: 2 planned (2 files to trash). Would free nothing now, 4.0 MiB at purge.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [(4096, "freed 4.0 KiB now"), (0, "freed nothing now"), (-8192, "freed nothing now (8.0 KiB more in use)")],
+)
+def test_freed_space_is_told_as_measured(now: int, said: str) -> None:
+    measured = {"freed_now": now, "freed_at_purge": 4096}
+    done = ChangeReport(change("/a"), State.DONE, Reason.VERIFIED, measured=measured)
+    text = plain(report(host("web1", cleanup(done)), command="run"))
+    assert f"1 file to trash; {said}, 4.0 KiB at purge\n" in text
 
 
 def test_an_empty_run_says_so() -> None:
@@ -101,8 +112,8 @@ def test_the_same_trouble_on_many_hosts_is_one_line() -> None:
     text = plain(report(*(host(f"web{number}", cleanup(waiting, waiting)) for number in range(7))))
     assert text.split("Needs a person:\n")[1] == (
         "  web0, web1, web2, web3, web4 and 2 more hosts, log_rotation: waiting: a person must approve it first "
-        "(14 changes, first openssl=3). To do: read the plan with `maintenancebot dry-run`, then raise `approval` "
-        "of the task.\n"
+        "(14 changes, first openssl=3). To do: look with `maintenancebot approvals list`, then "
+        "`approvals approve PLAN` or `deny PLAN`.\n"
     )
 
 
@@ -122,6 +133,13 @@ def test_old_package_lists_and_due_reboots_are_told() -> None:
 def test_facts_that_are_not_understood_are_not_told(facts: dict[str, object]) -> None:
     lying = plain(report(host("web1", patches(state=State.NOTHING, facts=facts))))
     assert lying == plain(report(host("web1", patches(state=State.NOTHING))))
+
+
+def test_one_line_stands_for_hosts_whose_trouble_differs_in_detail_only() -> None:
+    down = (host(f"db{n}", state=State.UNKNOWN, reason=Reason.UNREACHABLE, detail=f"10.0.0.{n}") for n in (1, 2))
+    assert plain(report(*down)).split("Needs a person:\n")[1] == (
+        "  db1, db2: unknown: no connection (first: 10.0.0.1). To do: check address, network and sshd.\n"
+    )
 
 
 def test_a_bad_verdict_beside_good_changes_is_told() -> None:

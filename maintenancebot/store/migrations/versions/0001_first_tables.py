@@ -15,7 +15,7 @@ def upgrade() -> None:
         "identity",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("store_id", sa.String(32), nullable=False),
-        sa.Column("probed", sa.Integer, nullable=False),
+        sa.Column("probed", sa.Text, nullable=False),
     )
     _create_audit()
     _create_runs()

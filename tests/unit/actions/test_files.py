@@ -1,0 +1,99 @@
+"""Changes of files become steps of one file each, and answers become outcomes; silence is never success."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from maintenancebot.actions import logs, trash
+from maintenancebot.model import Action, Change, Finding, Json, Outcome, Reason, Risk, State, Undo
+from maintenancebot.plan.document import make_change
+from maintenancebot.probes.trash import items
+from maintenancebot.settings import Caps, Settings
+
+SETTINGS = Settings.model_validate(
+    {
+        "tasks": [{"name": "logs", "type": "cleanup", "patterns": [{"path": "/srv/log/*.log", "retention_days": 30}]}],
+        "deletion": {"allow": ["/srv/log"], "protect": ["*.key"], "keep_days": 7},
+    }
+)
+IDENTITY = {"dev": 1, "ino": 2, "size": 3, "mtime_ns": 4}
+HELD = {
+    "state": "held",
+    "path": "/srv/log/a.log",
+    "store": "/var/lib/maintenancebot/trash",
+    "allocated": 4096,
+    "quarantined_at": 1_700_000_000,
+    "purge_after": 1_700_600_000,
+    "action": "quarantine_file",
+    "task": "logs",
+    "run": "r1",
+    "identity": IDENTITY,
+}
+
+
+def change(action: Action, path: str) -> Change:
+    return make_change("web-1", "logs", action, name=path, identity={"path": path}, undo=Undo.TRASH)
+
+
+def test_each_file_is_a_step_and_the_rules_travel_along() -> None:
+    changes = [change(Action.COMPRESS_FILE, "/srv/log/a.log"), change(Action.QUARANTINE_FILE, "/srv/log/b.log")]
+    steps = logs.steps(SETTINGS.tasks[0], SETTINGS, changes)
+    assert [(step.op, step.changes) for step in steps] == [
+        ("logs.compress", (changes[0],)),
+        ("trash.move", (changes[1],)),
+    ]
+    assert steps[0].args == {"allow": ["/srv/log"], "protect": ["*.key"], "keep_days": 7}
+    assert len({step.id for step in steps}) == 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "state", "reason"),
+    [
+        (
+            [{"change": "{id}", "state": "done", "reason": "verified", "measured": {"x": 1}}],
+            State.DONE,
+            Reason.VERIFIED,
+        ),
+        ([], State.UNKNOWN, Reason.GARBLED),
+        ([{"change": "another", "state": "done", "reason": "verified"}], State.UNKNOWN, Reason.GARBLED),
+        ([{"change": "{id}", "state": "splendid", "reason": ""}], State.UNKNOWN, Reason.GARBLED),
+        ([{"change": "{id}", "state": "done", "reason": "trust me"}], State.UNKNOWN, Reason.GARBLED),
+        ([{"change": "{id}", "state": "done"}], State.UNKNOWN, Reason.GARBLED),
+        (["done"], State.UNKNOWN, Reason.GARBLED),
+    ],
+)
+def test_answers_become_outcomes(raw: list[Json], state: State, reason: Reason) -> None:
+    (step,) = logs.steps(SETTINGS.tasks[0], SETTINGS, [change(Action.QUARANTINE_FILE, "/srv/log/a.log")])
+    own = step.changes[0].id
+    answers = [{**one, "change": own} if isinstance(one, dict) and one["change"] == "{id}" else one for one in raw]
+    (found,) = logs.outcomes(step, answers)
+    assert isinstance(found, Outcome)
+    assert (found.change_id, found.state, found.reason) == (own, state, reason)
+
+
+def test_items_are_read_from_the_hosts_records_the_oldest_first() -> None:
+    young = {**HELD, "quarantined_at": 1_700_000_001}
+    odd = {"state": "unreadable", "store": "/s", "detail": "damaged record", "identity": "no", "purge_after": "soon"}
+    found = items(
+        "web-1", [Finding("t", "item", "2", young), Finding("t", "item", "1", HELD), Finding("t", "item", "3", odd)]
+    )
+    assert [item.id for item in found] == ["3", "1", "2"]
+    assert (found[0].state, found[0].detail, found[0].purge_after) == ("unreadable", "damaged record", None)
+    assert (found[1].size, found[1].allocated) == (3, 4096)
+    assert found[1].quarantined_at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+
+
+def test_an_item_is_restored_by_its_id() -> None:
+    (item,) = items("web-1", [Finding("t", "item", "1", HELD)])
+    step = trash.restore_step(item, "/srv/log/b.log")
+    (one,) = step.changes
+    assert (step.op, one.action, one.name) == ("trash.restore", Action.RESTORE_FILE, "/srv/log/b.log")
+    assert one.object == {"item": "1", "to": "/srv/log/b.log"}
+
+
+def test_a_purge_says_that_it_cannot_be_undone_and_carries_the_caps() -> None:
+    (item,) = items("web-1", [Finding("t", "item", "1", HELD)])
+    step = trash.purge_step(item, Caps())
+    (one,) = step.changes
+    assert (one.undo, one.risk, one.object) == (Undo.NONE, Risk.HIGH, {"item": "1", "ino": 2, "size": 3})
+    assert step.args == {"cap_files": Caps().files, "cap_bytes": Caps().bytes}
