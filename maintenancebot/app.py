@@ -228,8 +228,9 @@ def trash_restore(options: Options, host: str, item: str, to: str | None) -> Out
     with RunLock(context.state), context.store() as store, context.connections() as connections:
         run_id = _new_run_id(started)
         work = Work(run_id, context.settings, connections.connect, now, Silent(), threading.Event())
+        found = trash.find(target, item, work)
         store.runs.start(run_id, "trash restore", context.settings.digest, at=started)
-        outcome = trash.restore(target, item, to or "", work, store)
+        outcome = trash.restore(target, found, to or "", work, store)
         store.runs.finish(run_id, outcome.state, {}, {}, at=now())
     return outcome
 
@@ -268,7 +269,7 @@ def get_report(options: Options, run_id: str) -> Report:
     """A stored run's report, by id or unique beginning of an id; raises UsageError when there is none."""
     with Store.open_readonly(locate_state(options.state_dir)) as store:
         stored = store.runs.get(run_id)
-    if stored is None or stored.report is None:
+    if stored is None or not stored.report:
         raise UsageError(f"no finished run {run_id!r}; see `maintenancebot history`")
     return document.report_from_json(stored.report)
 

@@ -5,6 +5,7 @@
      |   +- ConfigurationError     carries file, line, column and what to write instead
      |   +- PlanError              a plan file that is damaged, changed or stale
      +- StoreError             the state cannot be read or written: no change is made
+     |   +- BusyError              another run is at work: exit code 3
      +- RemoteError            a host could not be worked with; becomes a state in the report, never ends a run
 
 A host's failure is a value (`Reason`), so `RemoteError` carries one and is turned into it at the edge of a host's work.
@@ -53,6 +54,10 @@ class PlanError(UsageError):
 
 class StoreError(MaintenanceError):
     """The state store or the audit log cannot be trusted or written."""
+
+
+class BusyError(StoreError):
+    """Another run holds the state; it is waited for by whoever asks, not here."""
 
 
 class RemoteError(MaintenanceError):

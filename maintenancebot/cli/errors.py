@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 
-from maintenancebot.errors import MaintenanceError, UsageError
+from maintenancebot.errors import BusyError, MaintenanceError, UsageError
 from maintenancebot.model import GUARD_REASONS
 from maintenancebot.report.clean import clean
 from maintenancebot.report.exit_code import FAILED, REFUSED, USAGE
@@ -34,6 +34,8 @@ def exit_code_of(error: Exception) -> int:
     """2 for what the operator can correct in the input, 3 for a guard's no, else 1."""
     if isinstance(error, UsageError):
         return USAGE
+    if isinstance(error, BusyError):
+        return REFUSED
     return REFUSED if getattr(error, "reason", None) in GUARD_REASONS else FAILED
 
 

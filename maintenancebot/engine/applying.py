@@ -75,12 +75,14 @@ class _Applying:
         call = HelperCall(session, self._request(machine_id), self._limits())
         for kind, payload in call.frames():
             if kind == "step":
-                while pending and pending[0].on_controller:
-                    self._own_step(pending.popleft(), session)
+                if not self._own_steps(pending, session):
+                    return
                 if payload.get("step") == LAST:
                     call.answer("halt", {"step": LAST})
                 elif pending and pending[0].id == payload.get("step"):
-                    self._answer(call, pending.popleft())
+                    if not self._permit(pending.popleft()):
+                        return
+                    call.answer("go", {"step": payload["step"]})
                 else:
                     raise RemoteError(Reason.GARBLED, "the helper asks for a step that is not next")
             elif kind == "outcome":
@@ -122,27 +124,27 @@ class _Applying:
         ssh = self.work.settings.ssh
         return Limits(ssh.idle_timeout, ssh.apply_deadline)
 
-    def _own_step(self, step: Step, session: Session) -> None:
-        objection = self._objection()
-        if objection is not Reason.NONE:
-            self.leave([step], objection, "")
-            return
-        self.in_hand = step
-        actor = self.acting[step.task]
-        assert isinstance(actor, Actions), f"{step.op} has nobody to make it"
-        made = actor.perform(step, session)
-        self._keep(made, settle=True)
-        self.in_hand = None
+    def _own_steps(self, pending: deque[Step], session: Session) -> bool:
+        """Make the controller's steps that are next; False when a guard said no."""
+        while pending and pending[0].on_controller:
+            step = pending.popleft()
+            if not self._permit(step):
+                return False
+            actor = self.acting[step.task]
+            assert isinstance(actor, Actions), f"{step.op} has nobody to make it"
+            self._keep(actor.perform(step, session), settle=True)
+            self.in_hand = None
+        return True
 
-    def _answer(self, call: HelperCall, step: Step) -> None:
-        objection = self._objection()
+    def _permit(self, step: Step) -> bool:
+        """Ask the guards for one step; a no leaves it and all that follow, and the helper ends with its input."""
+        objection = Reason.INTERRUPTED if self.work.stop.is_set() else self.ledger.objection()
         if objection is not Reason.NONE:
-            call.answer("halt", {"step": step.id, "reason": objection.value})
-            self.leave([step], objection, "")
-            return
+            self.leave(self.steps, objection, "")
+            return False
         self.in_hand = step
-        self.work.progress.host(self.host.name, None, step.changes[0].name if step.changes else step.op)
-        call.answer("go", {"step": step.id})
+        self.work.progress.host(self.host.name, None, step.changes[0].name)
+        return True
 
     def _take(self, payload: Mapping[str, Json]) -> None:
         step = self.in_hand
@@ -152,9 +154,6 @@ class _Applying:
         made = self.acting[step.task].outcomes(step, raw if isinstance(raw, list) else [])
         self._keep(made, settle=True)
         self.in_hand = None
-
-    def _objection(self) -> Reason:
-        return Reason.INTERRUPTED if self.work.stop.is_set() else self.ledger.objection()
 
     def _keep(self, outcomes: Sequence[Outcome], *, settle: bool) -> None:
         names = {change.id: change.name for change in _changes(self.steps)}

@@ -29,7 +29,7 @@ def from_plan_file(path: Path, settings: Settings, now: datetime) -> Plan:
         check_usable(plan, now, settings.digest)
         _check_tasks(plan, settings)
     except PlanError as error:
-        raise PlanError(error.reason, f"{path}: {error}") from error
+        raise PlanError(error.reason, f"{path}: {error}") from error.__cause__
     return plan
 
 

@@ -60,8 +60,8 @@ def _task(task: TaskPlan, decisions: Mapping[str, Decision], outcomes: Mapping[s
     if verdict:
         states.append(State(verdict))
     state = worst(states)
-    detail = task.detail or _count(changes)
-    return TaskReport(task.task, task.type, state, _shared_reason(changes, state), detail, changes, _with_freed(task, changes))
+    facts = _with_freed(task, changes)
+    return TaskReport(task.task, task.type, state, _shared_reason(changes, state), task.detail, changes, facts)
 
 
 def _change(change: Change, decisions: Mapping[str, Decision], outcomes: Mapping[str, Outcome]) -> ChangeReport:
@@ -76,11 +76,6 @@ def _shared_reason(parts: Sequence[ChangeReport] | Sequence[TaskReport], state: 
     """The commonest reason among the parts that decided the state."""
     reasons = Counter(part.reason for part in parts if part.state is state)
     return reasons.most_common(1)[0][0] if reasons else Reason.NONE
-
-
-def _count(changes: Sequence[ChangeReport]) -> str:
-    counts = Counter(change.state.value for change in changes)
-    return ", ".join(f"{number} {state}" for state, number in counts.most_common()) if len(counts) > 1 else ""
 
 
 def _with_freed(task: TaskPlan, changes: Sequence[ChangeReport]) -> dict[str, Json]:

@@ -46,13 +46,27 @@ def contents(hosts: Sequence[Host], work: Work) -> list[TrashResult]:
     return [found[host.name] for host in hosts]
 
 
-def restore(host: Host, item_id: str, to: str, work: Work, store: Store) -> Outcome:
-    """Give one item back; raises UsageError when the host has no such item, RemoteError when it cannot be asked."""
+@dataclass(frozen=True)
+class Found:
+    """An item and the machine that has it."""
+
+    item: TrashItem
+    plan: HostPlan
+
+
+def find(host: Host, item_id: str, work: Work) -> Found:
+    """Raises UsageError when the host has no such item, RemoteError when it cannot be asked."""
     plan, result = _look(host, work, item_id)
-    items = [item for item in TRASH_PROBE.items(host.name, result.findings) if item.id == item_id]
-    if not items:
-        raise UsageError(f"{host.name} has no item {item_id} in its trash; see `maintenancebot trash list`")
-    step = TRASH.restore_step(items[0], to)
+    for item in TRASH_PROBE.items(host.name, result.findings):
+        if item.id == item_id:
+            return Found(item, plan)
+    raise UsageError(f"{host.name} has no item {item_id} in its trash; see `maintenancebot trash list`")
+
+
+def restore(host: Host, found: Found, to: str, work: Work, store: Store) -> Outcome:
+    """Give one item back, on the machine where it was found."""
+    plan = found.plan
+    step = TRASH.restore_step(found.item, to)
     task = TaskPlan(step.task, TaskType.CLEANUP, State.PLANNED, changes=step.changes)
     host_plan = HostPlan(host.name, plan.machine_id, plan.boot_id, plan.probed_at, plan.clock_offset, (task,))
     sealed = Plan(work.run_id, plan.probed_at, plan.probed_at, work.settings.digest, (host_plan,)).sealed()

@@ -46,6 +46,10 @@ class Apt:
                 self.uid = nobody()
                 self.options = [] if self.uid is not None else NO_CACHE
 
+    def distrust_cache(self):
+        """Build apt's cache in memory from now on: apt takes a cache for valid by whole seconds and file sizes."""
+        self.options = NO_CACHE
+
     def ask(self, program, *words):
         """Run one of apt's tools; returns the Answer."""
         path = tools.find(program)

@@ -1,5 +1,6 @@
 """Renews one lineage by certbot, never forced, and believes only the serial number that the ports serve afterwards."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -14,9 +15,7 @@ RUN_SECONDS = 900
 SERVED_SECONDS = 20
 BUSY = "Another instance of Certbot is already running"
 CONFIG = re.compile(r"^\s*(authenticator|pre_hook|http01_port)\s*=\s*(.+?)\s*$", re.MULTILINE)
-TELLING = tuple(
-    re.compile(words, re.IGNORECASE) for words in ("^detail:", "with error:", "error|fail|unable|could not")
-)
+TELLING = tuple(re.compile(w, re.IGNORECASE) for w in ("^detail:", "with error:", "error|fail|unable|could not"))
 NOISE = re.compile(r"^(- )+-?$|^\s*$|Ask for help or search|See the logfile|Saving debug log")
 
 
@@ -166,10 +165,14 @@ def _judge(number, planned, code, said, before, out):
 
 
 def _error_line(said, code):
-    """The line of certbot's that says most."""
-    lines = [line.strip() for line in said.splitlines() if not NOISE.search(line)]
-    found = [line for telling in TELLING for line in lines if telling.search(line)]
-    return "exit code %s: %s" % (code, (found or lines or ["no message"])[0][:300])
+    """The words of certbot's that say most; it wraps its lines."""
+    lines = ["" if NOISE.search(line) else line.strip() for line in said.splitlines()]
+    for telling in TELLING:
+        for number, line in enumerate(lines):
+            if telling.search(line):
+                paragraph = itertools.takewhile(bool, lines[number : number + 5])
+                return "exit code %s: %s" % (code, " ".join(paragraph)[:300])
+    return "exit code %s: %s" % (code, next(filter(None, lines), "no message")[:300])
 
 
 def _await_served(places, serial, out):

@@ -107,7 +107,7 @@ def _context():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:  # look at old servers as well; this is no connection that carries data
-            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.minimum_version = ssl.TLSVersion.TLSv1  # novm: from 3.7 on, before that there is nothing to lower
             context.set_ciphers("ALL:@SECLEVEL=0")
         except (AttributeError, ValueError, ssl.SSLError):
             pass

@@ -3,15 +3,11 @@
 import os
 import time
 
-from . import apt, aptlists, dpkg, due, restarts, results, space, tools
-from . import upgrade as upgrading
+from . import apt, aptlists, dpkg, due, restarts, results, space, tools, unit, weights
 
 OTHER_MANAGERS = ("dnf", "yum", "zypper")
 ROUNDS = 8
 """How many packages may turn out to be blocked before apt's answer is called unreadable."""
-
-upgrade = upgrading.upgrade
-recall = upgrading.recall
 
 
 def probe(args, out):
@@ -47,6 +43,9 @@ class Look:
 
     def result(self):
         """Stream the findings and return how the look ended."""
+        at_work = installing(self.found)
+        if at_work:
+            return results.Result("unknown", "busy", at_work, self.facts)
         reason, detail = self.trust()
         self.facts.update(self.about_host())
         if reason == "lists_missing" and not any(release.present for release in self.lists.releases):
@@ -86,16 +85,23 @@ class Look:
     def assess(self):
         """Find the wanted updates among all installed packages."""
         names = {apt.word(p.name, p.arch, self.native): p for p in self.found.values() if p.whole}
-        policies = self.asker.policy(sorted(names))
+        policies = self.policies(names)
         for name, package in sorted(names.items()):
-            policy = policies.get(name)
-            if policy is None:
-                raise apt.AptError("apt-cache policy says nothing of %s" % name)
-            told = due.assess(package, policy, self.lists, self.args)
+            told = due.assess(package, policies[name], self.lists, self.args)
             if told:
                 self.updates.append(told)
-            elif due.outside_scope(policy, told):
+            elif due.outside_scope(policies[name], told):
                 self.facts["other_updates"] += 1
+
+    def policies(self, names):
+        """What apt says of the packages, once it agrees with dpkg on what is installed."""
+        for _attempt in range(2):
+            policies = self.asker.policy(sorted(names))
+            odd = sorted(n for n, p in names.items() if policies.get(n, {}).get("installed") != p.version)
+            if not odd:
+                return policies
+            self.asker.distrust_cache()
+        raise apt.AptError("apt and dpkg do not agree on %s; is somebody installing it now?" % ", ".join(odd[:5]))
 
     def simulate(self):
         """What apt would do for all updates that can be had; updates that cannot be had get their status."""
@@ -163,7 +169,7 @@ class Look:
         if simulation is None:
             return
         installs = simulation.installs
-        download, growth, largest = upgrading.weigh(self.asker, installs, self.found, self.native)
+        download, growth, largest = weights.weigh(self.asker, installs, self.found, self.native)
         kernel = any(item["name"].startswith("linux-image") for item in installs)
         self.facts["no_space"] = space.shortage(download, growth, largest, kernel)
         self.out.finding(
@@ -193,3 +199,29 @@ class Look:
             if version["version"] == item["to"]:
                 return due.is_foreign(version, self.lists, self.args)
         return True
+
+
+def installing(found):
+    """Who is installing packages right now, empty when nobody is: half-done packages are then no fault."""
+    if os.geteuid() != 0:
+        return ""
+    for run in unit.runs():
+        if run.alive():
+            return "%s still runs, see %s" % (run.name, run.log)
+    if dpkg.broken(found) or dpkg.interrupted():
+        return next(("%s is at work" % who for who in map(dpkg.holder, dpkg.LOCKS) if who), "")
+    return ""
+
+
+def upgrade(step, out):
+    """The step operation, see `upgrade.upgrade`; imported late, since looking does not need it."""
+    from . import upgrade as upgrading
+
+    return upgrading.upgrade(step, out)
+
+
+def recall(change):
+    """What became of a change, see `upgrade.recall`."""
+    from . import upgrade as upgrading
+
+    return upgrading.recall(change)

@@ -11,6 +11,7 @@ MODULES = {
     "purge_item": "trash",
     "upgrade_package": "patches",
     "renew_certificate": "certificates",
+    "remove_image": "containers",
 }
 """Action -> module with `recall(change)`, which reads only and returns an outcome."""
 

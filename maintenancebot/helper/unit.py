@@ -119,7 +119,9 @@ def start(name, argv, env, record, systemd=None):
     _write(folder + "/record", json.dumps(record, sort_keys=True).encode("ascii"))
     words = ["/bin/sh", "-c", SCRIPT, "sh", folder, tools.find("env"), "-i"]
     words += ["%s=%s" % pair for pair in sorted(env.items())] + argv
-    if os.path.isdir("/run/systemd/system") if systemd is None else systemd:
+    if systemd is None:
+        systemd = os.path.isdir("/run/systemd/system") and tools.find("systemd-run") is not None
+    if systemd:
         _start_unit(name, words)
     else:
         _start_session(words)

@@ -4,7 +4,7 @@ import os
 import re
 import time
 
-from . import apt, dpkg, due, restarts, results, space, tools, unit
+from . import apt, dpkg, due, restarts, results, space, tools, unit, weights
 
 OPTIONS = (
     "Dpkg::Options::=--force-confdef",
@@ -78,7 +78,12 @@ def running(wanted):
 
 def same_record(run, wanted):
     """Whether a run was started for these packages."""
-    return sorted(run.record().get("packages", []), key=repr) == sorted(map(dict, wanted), key=repr)
+    return in_order(run.record().get("packages", [])) == in_order(wanted)
+
+
+def in_order(packages):
+    """Packages of a plan, or of a record of it, in one order."""
+    return sorted(sorted(package.items()) for package in packages)
 
 
 def begin(wanted, args, out):
@@ -93,7 +98,7 @@ def begin(wanted, args, out):
     check_versions(wanted, found)
     check_health(found, out)
     words = check_transaction(wanted, found, out)
-    argv = [tools.find("apt-get"), "-q", "-y", "--no-remove", "--only-upgrade"]
+    argv = [tools.find("apt-get"), "-q", "-y", "--no-remove", "--only-upgrade", *apt.NO_CACHE]
     for option in (*OPTIONS, "DPkg::Lock::Timeout=%d" % max(LOCK_SECONDS, int(args["lock_timeout"]))):
         argv += ["-o", option]
     name = "maintenancebot-upgrade-%s-%d" % (time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), os.getpid())
@@ -138,13 +143,16 @@ def check_transaction(wanted, found, out):
     native = dpkg.native_architecture(found)
     words = due.words(wanted, native)
     simulation = asker.simulate(words)
+    if not simulation.ok or not due.same(simulation.installs, wanted):
+        asker.distrust_cache()
+        simulation = asker.simulate(words)
     if not simulation.ok:
         raise Refused("blocked", simulation.error())
     if simulation.removals:
         raise Refused("would_remove", ", ".join(item["name"] for item in simulation.removals))
     if not due.same(simulation.installs, wanted):
         raise Refused("changed_since", "apt would not do what the plan names: " + difference(simulation, wanted))
-    download, growth, largest = weigh(asker, simulation.installs, found, native)
+    download, growth, largest = weights.weigh(asker, simulation.installs, found, native)
     kernel = any(item["name"].startswith("linux-image") for item in simulation.installs)
     short = space.shortage(download, growth, largest, kernel)
     if short:
@@ -160,33 +168,9 @@ def difference(simulation, wanted):
     return ", ".join(lines[:6]) or "other versions are installed"
 
 
-def weigh(asker, installs, found, native):
-    """Bytes to download, growth when unpacked, and the largest package, of a simulation's packages.
-
-    Each item gets its own `download` and `growth`.
-    """
-    sizes = asker.sizes(["%s=%s" % (apt.word(i["name"], i["arch"], native), i["to"]) for i in installs])
-    largest = 0
-    for item in installs:
-        download, unpacked = sizes.get((item["name"], item["to"]), (0, 0))
-        package = installed(item["name"], item["arch"], found)
-        item["download"] = download
-        item["growth"] = unpacked - (package.size if package else 0)
-        largest = max(largest, unpacked)
-    return sum(i["download"] for i in installs), sum(i["growth"] for i in installs), largest
-
-
-def installed(name, arch, found):
-    """The installed package; a new version may be for all architectures where the old one was not, or the reverse."""
-    for candidate in (arch, "all", dpkg.native_architecture(found)):
-        if (name, candidate) in found and (candidate == arch or "all" in (candidate, arch)):
-            return found[(name, candidate)]
-    return None
-
-
 def installed_version(item, found):
     """The installed version of a change's package, empty when it is not there."""
-    package = installed(item["package"], item["architecture"], found)
+    package = weights.installed(item["package"], item["architecture"], found)
     return package.version if package else ""
 
 
@@ -203,7 +187,7 @@ def measure(run, changes, out):
 def judge(change, found, code, log):
     """One change: done only if the planned version is installed and configured."""
     item = change["object"]
-    package = installed(item["package"], item["architecture"], found)
+    package = weights.installed(item["package"], item["architecture"], found)
     version = package.version if package else ""
     measured = {"installed": version}
     if package and version == item["to"] and package.whole:

@@ -73,14 +73,18 @@ class Users:
         return self
 
     def reason(self, found):
-        """`locked`, `in_use` or `use_unknown` for a stat result, or an empty string."""
+        """`locked`, `in_use` or `use_unknown` for a stat result, or an empty string.
+
+        A match of the inode number alone may be a file elsewhere: that is a doubt, for `in_doubt` to settle.
+        """
         key = (found.st_dev, found.st_ino)
-        loose = os.major(found.st_dev) == 0  # overlay, btrfs and their like
-        if key in self.locked or (loose and found.st_ino in self.loose_locked):
+        if key in self.locked:
             return "locked"
-        if key in self.open or key in self.mapped or (loose and found.st_ino in self.loose_mapped):
+        if key in self.open or key in self.mapped:
             return "in_use"
-        return "use_unknown" if self.blind else ""
+        loose = os.major(found.st_dev) == 0  # overlay, btrfs and their like
+        doubtful = loose and (found.st_ino in self.loose_locked or found.st_ino in self.loose_mapped)
+        return "use_unknown" if self.blind or doubtful else ""
 
     def _descriptors(self, pid):
         folder = "/proc/%s/fd" % pid

@@ -114,10 +114,12 @@ class SshSession:
         return SshExecution(channel, self._limits.idle)
 
     def open_unix(self, path: str, timeout: float) -> Stream:
-        """Connect to a unix socket of the host through the same transport."""
+        """Connect to a unix socket of the host through the same transport; a login that needs sudo by Docker's relay."""
         try:
             return streamlocal.open_unix(self._transport(), path, timeout)
         except paramiko.ChannelException as error:
+            if self._become():
+                return streamlocal.open_dial_stdio(self._transport(), path, timeout)
             raise RemoteError(Reason.NOT_RESPONDING, f"{path}: refused by the host") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise RemoteError(Reason.LINK_LOST, f"{path}: {error}") from error

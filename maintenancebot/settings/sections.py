@@ -114,9 +114,6 @@ class Guards(Strict):
 class Ssh(Strict):
     """How hosts are reached."""
 
-    config: AbsoluteFile | None = Field(
-        default=None, description="An ssh configuration file; the user's own is not read."
-    )
     known_hosts: AbsoluteFile | None = Field(
         default=None, description="Pinned host keys; else known_hosts in the state folder."
     )

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from maintenancebot.errors import UsageError
-from maintenancebot.model import Json
-from maintenancebot.plan.document import plan_from_json
+from maintenancebot.errors import PlanError, UsageError
+from maintenancebot.model import Json, Reason
+from maintenancebot.plan.document import Plan, plan_from_json
 from maintenancebot.policy.approvals import Approval, ApprovalState, objection
 from maintenancebot.store.audit import Record, append_in
 from maintenancebot.store.database import Database
@@ -31,7 +31,7 @@ class Approvals:
 
     def request(self, digest: str, plan: Mapping[str, Json], *, by: str, at: datetime, expires_at: datetime) -> None:
         """Store a plan that waits for a person; raises PlanError if the digest is not the plan's, and StoreError."""
-        changes = [change.id for host in plan_from_json(plan).hosts for change in host.changes]
+        changes = list(dict.fromkeys(change.id for host in _checked(digest, plan).hosts for change in host.changes))
         row = {"digest": digest, "plan": dict(plan), "requested_at": at, "requested_by": by, "expires_at": expires_at}
         with self._database.write() as connection:
             connection.execute(insert(approvals), {**row, "state": ApprovalState.PENDING.value})
@@ -45,11 +45,11 @@ class Approvals:
             return [_approval(connection, row) for row in connection.execute(query).all()]
 
     def decide(self, digest: str, *, approve: bool, by: str, at: datetime) -> Approval:
-        """Approve or deny the plan whose digest begins so; raises UsageError if that cannot be, and StoreError."""
+        """Approve or deny the plan whose digest begins so; raises UsageError or PlanError if that cannot be."""
         state = ApprovalState.APPROVED if approve else ApprovalState.DENIED
         with self._database.write() as connection:
             row = _find(connection, digest)
-            plan_from_json(row.plan)
+            _checked(row.digest, row.plan)
             no = objection(_approval(connection, row), by=by, at=at)
             if no:
                 raise UsageError(f"plan {row.digest[:12]} cannot be {state}: {no}")
@@ -83,6 +83,13 @@ def use_in(connection: Connection, changes: Sequence[tuple[str, datetime]]) -> N
     """Use up the approvals of changes, each at its time, inside the caller's transaction."""
     if changes:
         connection.execute(_USE, [{"of_change": change, "at": at} for change, at in changes])
+
+
+def _checked(digest: str, document: Mapping[str, Json]) -> Plan:
+    plan = plan_from_json(document)
+    if plan.digest != digest:
+        raise PlanError(Reason.PLAN_CHANGED, f"plan {digest[:12]} was exchanged for another one; make the plan anew")
+    return plan
 
 
 def _find(connection: Connection, digest: str) -> Any:

@@ -65,7 +65,7 @@ class Audit:
             return append_in(connection, records)
 
     def probe_writable(self) -> bool:
-        """Whether rows could be written now: found out by a write that reaches the disk and fits in no leftover room."""
+        """Whether rows could be written now: found out by a write too large for leftover room."""
         try:
             with self._database.write() as connection:
                 connection.execute(update(identity).values(probed=secrets.token_hex(PROBE_BYTES // 2)))

@@ -22,7 +22,7 @@ RESTORE = "restore it from a backup, see docs/state.md"
 
 def open_file(state: Path, path: Path, *, create: bool) -> SqliteFile:
     """The database for reading and writing, in its newest form; raises StoreError."""
-    if not path.exists():
+    if not _exists(path):
         _refuse_after_use(state, path)
         if not create:
             raise StoreError(f"there is no state in {state} yet; the first `maintenancebot run` makes it")
@@ -33,6 +33,7 @@ def open_file(state: Path, path: Path, *, create: bool) -> SqliteFile:
         _check_content(database, path)
         _bring_up_to_date(database, path)
         _check_marker(database, state, path)
+        _write_marker(database, state)
     except BaseException:
         database.close()
         raise
@@ -41,7 +42,7 @@ def open_file(state: Path, path: Path, *, create: bool) -> SqliteFile:
 
 def open_read_only(state: Path, path: Path) -> Database:
     """The database for reading, nothing is written; an empty one where nothing was ever kept. Raises StoreError."""
-    if not path.exists():
+    if not _exists(path):
         _refuse_after_use(state, path)
         return Empty(_first_rows)
     _refuse_empty(path)
@@ -50,7 +51,15 @@ def open_read_only(state: Path, path: Path) -> Database:
     revision = _revision(database, path)
     if revision != migrations.REVISIONS[-1]:
         raise StoreError(f"{path} has the older form {revision}; the next `maintenancebot run` renews it")
+    _check_marker(database, state, path)
     return database
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise StoreError(f"{path} cannot be looked at; use the account that runs maintenancebot") from error
 
 
 def _refuse_after_use(state: Path, path: Path) -> None:
@@ -96,18 +105,28 @@ def _bring_up_to_date(database: SqliteFile, path: Path) -> None:
             migrations.upgrade(connection)
 
 
-def _check_marker(database: SqliteFile, state: Path, path: Path) -> None:
-    with database.read() as connection:
-        store_id = str(connection.scalar(select(identity.c.store_id)))
+def _check_marker(database: Database, state: Path, path: Path) -> None:
     marker = state / MARKER
     try:
         known = marker.read_text("ascii", "replace").strip() if marker.exists() else ""
-        if not known:
-            _write_durably(marker, f"{store_id}\n")
     except OSError as error:
-        raise StoreError(f"{marker} cannot be read or written") from error
-    if known not in ("", store_id):
+        raise StoreError(f"{marker} cannot be read") from error
+    if known not in ("", _store_id(database)):
         raise StoreError(f"{path} is not the state that was kept here before (see {marker}): {RESTORE}")
+
+
+def _write_marker(database: Database, state: Path) -> None:
+    marker = state / MARKER
+    try:
+        if not marker.exists() or marker.stat().st_size == 0:
+            _write_durably(marker, f"{_store_id(database)}\n")
+    except OSError as error:
+        raise StoreError(f"{marker} cannot be written") from error
+
+
+def _store_id(database: Database) -> str:
+    with database.read() as connection:
+        return str(connection.scalar(select(identity.c.store_id)))
 
 
 def _make(path: Path) -> None:

@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from maintenancebot.errors import StoreError
+from maintenancebot.errors import BusyError, StoreError
 from maintenancebot.store import location
 
 
 class RunLock:
     """Held while a run is at work; the kernel lets it go when the process ends, however it ends.
 
-    Entering raises StoreError while another process holds it.
+    Entering raises BusyError while another process holds it.
     """
 
     def __init__(self, state: Path) -> None:
@@ -39,7 +39,7 @@ class RunLock:
         except BlockingIOError:
             holder = os.pread(self._file, 20, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(self._file)
-            raise StoreError(
+            raise BusyError(
                 f"another run is at work (process {holder}); wait for its end, or end it with SIGTERM"
             ) from None
         os.ftruncate(self._file, 0)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from tests.lab.fleet import Fleet
+from tests.lab.tools import wait_until
 
 COMMAND = Path(sys.executable).parent / "maintenancebot"
 TASKS: list[dict[str, Any]] = [
@@ -97,8 +98,25 @@ class Bot:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start it and leave it running."""
         return subprocess.Popen(
-            self.argv(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+            self.argv(*words),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env=_env(None),
         )
+
+
+def wait_while_running(process: subprocess.Popen[str], check: Callable[[], object], what: str) -> None:
+    """Wait for something that a running command brings about; fails with its output when it ends before."""
+
+    def ended_or_done() -> bool:
+        return bool(check()) or process.poll() is not None
+
+    wait_until(ended_or_done, what, 60)
+    if not check():
+        out, err = process.communicate(timeout=10)
+        raise AssertionError(f"ended with {process.returncode} before {what}\n{out}\n{err}")
 
 
 def _env(more: Mapping[str, str] | None) -> dict[str, str]:

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.command import Bot
+from tests.acceptance.command import Bot, wait_while_running
 from tests.lab import apt
 from tests.lab.fleet import Fleet
 from tests.lab.hosts import HostSpec, LabHost
 from tests.lab.tools import wait_until
 from tests.lab.watch import manifest
+
+HELPER = "^/usr/bin/python3 .*[b]=sys.stdin"  # matches the helper alone, not the shell that looks for it
 
 OLD = {
     "/var/log/app/old.1.log": (b"first line\n" * 5000, 90.0),
@@ -188,7 +190,7 @@ def test_the_kill_switch_stops_a_run_before_its_next_change(
     bot = Bot(tmp_path, own_fleet, deletion={"caps": {"share": 1.0}})
     running = bot.start("run", "--task", "log_rotation", "--json")
     folder = host.live_path("/var/log/app")
-    wait_until(lambda: len(list(folder.glob("*.gz"))) > 20, "the first files to be compressed", 60)
+    wait_while_running(running, lambda: len(list(folder.glob("*.gz"))) > 20, "the first files to be compressed")
     stopped = bot("stop", "--reason", "a test")
     count = len(list(folder.glob("*.gz")))
     out, err = running.communicate(timeout=60)
@@ -223,11 +225,11 @@ def test_a_kill_in_the_middle_loses_nothing_and_the_next_run_tells_it(
     bot = Bot(tmp_path, own_fleet, deletion={"caps": {"share": 1.0}})
     running = bot.start("run", "--task", "log_rotation", "--json")
     folder = host.live_path("/var/log/app")
-    wait_until(lambda: len(list(folder.glob("*.gz"))) > 20, "the first files to be compressed", 60)
+    wait_while_running(running, lambda: len(list(folder.glob("*.gz"))) > 20, "the first files to be compressed")
     if victim == "controller":
         running.kill()
     else:
-        host.sh("kill -9 $(pgrep -f 'maintenancebot.,.exec' | tail -1)")
+        host.sh(f"pkill -9 -f '{HELPER}'")
     out, err = running.communicate(timeout=90)
     if victim == "helper":
         assert running.returncode == 1, err
@@ -237,7 +239,7 @@ def test_a_kill_in_the_middle_loses_nothing_and_the_next_run_tells_it(
             if change["state"] != "done"
         }
         assert reasons == {"link_lost"}
-    wait_until(lambda: host.sh("pgrep -fc 'maintenancebot.,.exec' || true").strip() == "0", "the helper to end", 60)
+    wait_until(lambda: host.sh(f"pgrep -fc '{HELPER}' || true").strip() == "0", "the helper to end", 60)
     for path, (content, _) in files.items():
         place = host.live_path(path)
         packed = host.live_path(path + ".gz")
@@ -282,7 +284,7 @@ def test_ctrl_c_ends_after_the_change_in_hand(
     bot = Bot(tmp_path, own_fleet, deletion={"caps": {"share": 1.0}})
     running = bot.start("run", "--task", "log_rotation", "--json")
     folder = host.live_path("/var/log/app")
-    wait_until(lambda: len(list(folder.glob("*.gz"))) > 20, "the first files to be compressed", 60)
+    wait_while_running(running, lambda: len(list(folder.glob("*.gz"))) > 20, "the first files to be compressed")
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 3, err

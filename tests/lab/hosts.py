@@ -248,7 +248,7 @@ class LabHost:
         """Make files of a host with `disk_mib` that is off (or about to boot) old by days, in all their times."""
         if self.is_on() or not self.spec.disk_mib:
             raise LabError(f"{self.name} must be off and have disk_mib to get old files")
-        run(["umount", self.root])
+        wait_until(lambda: not run(["umount", self.root], check=False).returncode, "the root to be let go of", 20)
         try:
             self._disk().age({b"upper/" + os.fsencode(path).lstrip(b"/"): days for path, days in ages.items()})
         finally:

@@ -186,7 +186,7 @@ guards: {fleet_share: 0.5}
         ("ssh: {parallel: '32'}", "1:17: ssh.parallel: '32' is not a whole number; write a number without quotes"),
         ("ssh: {parallel: 1.5}", "1:17: ssh.parallel: 1.5 is not a whole number"),
         ("ssh: {keys: /root/key}", "1:13: ssh.keys: '/root/key' is not a list; write [\"/root/key\"]"),
-        ("ssh: {config: config}", "1:15: ssh.config: 'config' is not an absolute path"),
+        ("ssh: {known_hosts: file}", "1:20: ssh.known_hosts: 'file' is not an absolute path"),
         ("ssh: [1]", "1:6: ssh: a list is not a mapping; write keys and values below it"),
         ("guards: {fleet_share: .nan}", "1:23: `.nan` is not a number that can be used"),
         ("guards: {fleet_share: 9999999999999999999999}", "is a very long number"),

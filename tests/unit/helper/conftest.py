@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from maintenancebot.helper import frames
+
 DRIVER = Path(__file__).with_name("driver.py")
 ROOT = Path(__file__).parents[3]
 DAY = 86400
@@ -95,9 +97,35 @@ class SmallHost:
     def trash(self) -> list[dict]:
         return self.call("trash.probe", {})["findings"]
 
+    def edit_record(self, item: str, **fields: object) -> None:
+        """Change fields of an item's record, as time or a crash would."""
+        path = self.home / "maintenancebot" / "trash" / item / "manifest.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
     def restore(self, item: str, to: str = "") -> dict:
         change = {"id": "back", "task": "trash", "action": "restore_file", "object": {"item": item, "to": to}}
         return self.step("trash.restore", [change])[0]
+
+
+def told(path: bytes) -> tuple:
+    """All of a file that must come back."""
+    facts = os.lstat(path)
+    with open(path, "rb") as stream:
+        content = stream.read()
+    attributes = {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    return content, facts.st_mode, facts.st_uid, facts.st_gid, facts.st_mtime_ns, facts.st_ino, attributes
+
+
+def identity_of(path: bytes) -> dict:
+    facts = os.lstat(path)
+    fields = ("dev", "ino", "size", "mtime_ns", "ctime_ns", "mode", "uid", "gid")
+    return {"path": frames.text(path), **{field: getattr(facts, f"st_{field}") for field in fields}}
+
+
+def append(path: bytes) -> None:
+    """Change a file as a writer would."""
+    with open(path, "ab") as stream:
+        stream.write(b"more")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(unit, "FOLDER", str(tmp_path / "upgrades"))
     monkeypatch.setattr(unit, "POLL_SECONDS", 0.02)
     return tmp_path
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
 
 
 def start(name: str, *argv: str) -> unit.Run:
@@ -74,8 +82,7 @@ def test_it_goes_on_when_the_one_who_started_it_is_killed(folder: Path) -> None:
     os.killpg(starter.pid, signal.SIGKILL)
     starter.communicate()
     (run,) = unit.runs()
-    while not run.alive():
-        time.sleep(0.01)
+    wait_until(run.alive)
     assert run.exit_code() is None
     gate.touch()
     assert run.wait(Quiet()) == 0
@@ -84,9 +91,9 @@ def test_it_goes_on_when_the_one_who_started_it_is_killed(folder: Path) -> None:
 
 def test_a_run_that_was_ended_from_outside_has_no_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     run = start("one", "/bin/sleep", "60")
-    while not run.alive():
-        time.sleep(0.01)
+    wait_until(run.alive)
     assert run._pid is not None
+    assert os.getpgid(int(run._pid)) != os.getpgrp()
 
     os.killpg(os.getpgid(int(run._pid)), signal.SIGKILL)
 

@@ -121,7 +121,7 @@ def test_an_upgrade_that_still_runs_is_busy(host: Any, tmp_path: Path, monkeypat
     monkeypatch.setattr(unit.Run, "alive", lambda run: True)
 
     assert recalled() == ("unknown", "busy")
-    run = upgrade.running([ITEM])
+    run = upgrade.running([dict(reversed(ITEM.items()))])
     assert run is not None
     assert run.name == "maintenancebot-upgrade-1"
     with pytest.raises(upgrade.Refused, match="still runs"):

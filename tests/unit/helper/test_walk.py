@@ -49,6 +49,12 @@ def test_descend_crosses_mounts_only_above_the_anchor() -> None:
     os.close(fd)
 
 
+def test_a_mount_that_the_table_did_not_show_is_not_entered_either() -> None:
+    tree = walk.Tree(globs.Glob("/dev/**/ptmx"), 1, frozenset())
+    assert [path for _, path, _, _ in tree.matches()] in ([b"/dev"], [])
+    assert b"/dev/pts" in tree.mounts
+
+
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     for number in range(20):
         folder = tmp_path / f"a{number}" / "b"

@@ -3,23 +3,10 @@ from datetime import timedelta
 import pytest
 
 from maintenancebot.errors import PlanError, StoreError, UsageError
-from maintenancebot.model import State, TaskType
-from maintenancebot.plan.document import HostPlan, Plan, TaskPlan, plan_to_json
+from maintenancebot.model import State
 from maintenancebot.policy.approvals import ApprovalState
 from maintenancebot.store import Store
-from tests.unit.store.examples import NOON, RUN, done, later, step, steps
-
-WEEK = timedelta(days=7)
-
-
-def request(store: Store, *numbers: int, run: str = RUN) -> str:
-    """Ask for the changes of these numbers on web-1; returns the plan's digest."""
-    changes = tuple(step("web-1", number).changes[0] for number in numbers)
-    task = TaskPlan("logs", TaskType.CLEANUP, State.PLANNED, changes=changes)
-    host = HostPlan("web-1", "m" * 32, "b", NOON, 0.0, (task,))
-    plan = Plan(run, NOON, NOON + WEEK, "c" * 64, (host,)).sealed()
-    store.approvals.request(plan.digest, plan_to_json(plan), by=run, at=NOON, expires_at=plan.expires_at)
-    return plan.digest
+from tests.unit.store.examples import NOON, RUN, WEEK, done, later, request, step
 
 
 def change_ids(*numbers: int) -> frozenset[str]:
@@ -106,8 +93,17 @@ def test_a_plan_that_was_edited_in_the_database_cannot_be_approved(store: Store)
     digest = request(store, 1)
     with store._database.write() as connection:
         connection.exec_driver_sql("UPDATE approvals SET plan = replace(plan, 'app.log', 'db.log')")
-    with pytest.raises(PlanError, match="its digest does not fit"):
+    with pytest.raises(PlanError, match="the plan is damaged"):
         approve(store, digest)
+
+
+def test_a_plan_that_was_put_in_the_place_of_another_cannot_be_approved(store: Store) -> None:
+    shown, other = request(store, 1), request(store, 2)
+    with store._database.write() as connection:
+        plan = connection.exec_driver_sql("SELECT plan FROM approvals WHERE digest = ?", (other,)).scalar()
+        connection.exec_driver_sql("UPDATE approvals SET plan = ? WHERE digest = ?", (plan, shown))
+    with pytest.raises(PlanError, match="was exchanged for another one"):
+        approve(store, shown)
 
 
 def test_the_same_plan_is_not_asked_for_twice(store: Store) -> None:
@@ -127,4 +123,4 @@ def test_requests_are_listed_with_what_they_are_about(store: Store) -> None:
     [found] = store.approvals.latest()
     assert (found.digest, found.run_id, found.hosts, found.state) == (digest, RUN, ("web-1",), ApprovalState.PENDING)
     assert {change for change, used in found.changes.items() if used} == change_ids(1)
-    assert len(steps("web-1", 3)) == len(found.changes)
+    assert len(found.changes) == 3

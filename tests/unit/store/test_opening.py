@@ -92,10 +92,11 @@ def test_a_truncated_file_is_refused_and_stays_as_it_is(state: Path, share: floa
     assert path.read_bytes() == before
 
 
-def test_a_damaged_file_is_refused_and_stays_as_it_is(state: Path) -> None:
+@pytest.mark.parametrize("pages", [slice(1, None), slice(-1, None)], ids=["all but the first", "only the last"])
+def test_a_damaged_file_is_refused_and_stays_as_it_is(state: Path, pages: slice) -> None:
     path = used(state)
     content = bytearray(path.read_bytes())
-    for offset in range(4096, len(content), 4096):
+    for offset in range(0, len(content), 4096)[pages]:
         content[offset : offset + 64] = random.Random(offset).randbytes(64)
     path.write_bytes(content)
     for opening in (lambda: Store.open(state, create=True), lambda: Store.open_readonly(state)):
@@ -130,8 +131,9 @@ def test_a_database_of_a_newer_version_is_refused(state: Path) -> None:
 def test_another_database_in_the_place_of_the_first_is_refused(state: Path, tmp_path: Path) -> None:
     path = used(state)
     used(tmp_path / "other").replace(path)
-    with pytest.raises(StoreError, match="is not the state that was kept here before"):
-        Store.open(state, create=True)
+    for opening in (lambda: Store.open(state, create=True), lambda: Store.open_readonly(state)):
+        with pytest.raises(StoreError, match="is not the state that was kept here before"):
+            opening()
 
 
 def test_a_crash_before_the_marker_was_written_is_mended(state: Path) -> None:
@@ -180,3 +182,16 @@ def test_a_kind_of_database_that_is_not_supported_is_refused_without_its_passwor
     with pytest.raises(StoreError, match="a state in postgresql is not available") as caught:
         Store.open(state, create=True, url="postgresql://user:secret@host/db")
     assert "secret" not in str(caught.value)
+
+
+def test_a_state_of_somebody_else_is_an_error_that_says_so(state: Path) -> None:
+    state.mkdir()
+    state.chmod(0)
+    user = os.geteuid()
+    os.seteuid(user or 65534)  # root may look everywhere, so be nobody
+    try:
+        with pytest.raises(StoreError, match="use the account that runs maintenancebot"):
+            Store.open_readonly(state)
+    finally:
+        os.seteuid(user)
+        state.chmod(0o700)

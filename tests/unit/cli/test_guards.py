@@ -1,0 +1,117 @@
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from maintenancebot.cli import guards
+from maintenancebot.cli.options import Options
+from maintenancebot.errors import StoreError, UsageError
+from maintenancebot.store import Store
+from tests.unit.store.examples import request
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Options:
+    return Options(state_dir=tmp_path / "state")
+
+
+def call(options: Options, command: click.Command, *arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments, obj=options)
+
+
+def stopped(options: Options) -> str:
+    assert options.state_dir is not None
+    with Store.open_readonly(options.state_dir) as store:
+        found = store.guard.stopped()
+    return found.reason if found else ""
+
+
+def test_stop_wants_a_reason(options: Options) -> None:
+    assert call(options, guards.stop_command).exit_code == 2
+    assert call(options, guards.stop_command, "--reason", " ").exit_code == 2
+    assert stopped(options) == ""
+
+
+def test_stop_holds_until_resume(options: Options) -> None:
+    said = call(options, guards.stop_command, "--reason", "disk swap")
+    assert (said.exit_code, said.output) == (0, "Stopped: nothing is changed until `maintenancebot resume`.\n")
+    assert stopped(options) == "disk swap"
+    resumed = call(options, guards.resume_command)
+    assert (resumed.exit_code, stopped(options)) == (0, "")
+    assert resumed.output == f"Resumed; {guards.person()} had stopped it: disk swap\n"
+
+
+def test_resume_of_what_was_not_stopped_says_so(options: Options) -> None:
+    assert call(options, guards.resume_command).output == "Nothing was stopped.\n"
+
+
+def test_stop_works_with_a_damaged_database_and_says_what_is_missing(options: Options) -> None:
+    assert options.state_dir is not None
+    options.state_dir.mkdir(mode=0o700)
+    (options.state_dir / "state.db").write_bytes(b"x" * 5000)
+    said = call(options, guards.stop_command, "--reason", "why")
+    assert said.exit_code == 0
+    assert "Only the stop file was written, not the database" in said.output
+    assert (options.state_dir / "STOP").exists()
+
+
+def test_stop_works_with_an_unusable_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("tasks: 3")
+    said = call(Options(config=config, state_dir=tmp_path / "state"), guards.stop_command, "--reason", "why")
+    assert said.exit_code == 0
+    assert (tmp_path / "state" / "STOP").exists()
+
+
+def test_a_stop_that_nothing_could_take_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    failed = call(Options(state_dir=tmp_path / "file" / "state"), guards.stop_command, "--reason", "why")
+    assert isinstance(failed.exception, StoreError)
+
+
+def test_resume_says_when_another_switch_still_stops(tmp_path: Path) -> None:
+    switch = tmp_path / "switch"
+    switch.touch()
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"guards: {{kill_switch_file: {switch}}}\n"
+        'tasks: [{name: logs, type: cleanup, patterns: [{path: "/var/log/**/*.log", retention_days: 30}]}]\n'
+    )
+    said = call(Options(config=config, state_dir=tmp_path / "state"), guards.resume_command)
+    assert (said.exit_code, said.output) == (3, f"Still stopped: {switch} exists\n")
+
+
+def test_approvals_are_listed_with_what_they_are_about(options: Options) -> None:
+    digest = waiting(options)
+    listed = json.loads(call(options, guards.approvals_group, "list", "--json").output)
+    [row] = listed["approvals"]
+    assert (row["digest"], row["hosts"], row["changes"]) == (digest, ["web-1"], 2)
+    assert digest[:12] in call(options, guards.approvals_group, "list").output
+
+
+@pytest.mark.parametrize(("word", "state"), [("approve", "approved"), ("deny", "denied")])
+def test_a_decision_is_kept(options: Options, word: str, state: str) -> None:
+    digest = waiting(options)
+    assert call(options, guards.approvals_group, word, digest[:12]).output == f"Plan {digest[:12]} is {state}.\n"
+    [row] = json.loads(call(options, guards.approvals_group, "list", "--json").output)["approvals"]
+    assert (row["state"], row["decided_by"]) == (state, guards.person())
+    again = call(options, guards.approvals_group, word, digest[:12])
+    assert isinstance(again.exception, UsageError)
+
+
+def waiting(options: Options) -> str:
+    """A plan of two changes that waits for a person now, by the real clock."""
+    assert options.state_dir is not None
+    with Store.open(options.state_dir, create=True) as store:
+        return request(store, 1, 2, at=datetime.now(UTC))
+
+
+@pytest.mark.parametrize(("user", "expected"), [("anna", "anna"), ("", "root")])
+def test_who_used_sudo_is_named(monkeypatch: pytest.MonkeyPatch, user: str, expected: str) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    monkeypatch.setenv("SUDO_USER", user)
+    assert guards.person() == expected
