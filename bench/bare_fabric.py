@@ -17,7 +17,9 @@ from maintenancebot.remote import bundle, frames
 PARALLEL = 32
 
 
-def execute(host: dict[str, object], key: paramiko.PKey, known_hosts: str, config: fabric.Config, request: object) -> int:
+def execute(
+    host: dict[str, object], key: paramiko.PKey, known_hosts: str, config: fabric.Config, request: object
+) -> int:
     """Connect, run the helper once, read its answer to the end; the number of bytes that came."""
     connection = fabric.Connection(
         host=str(host["address"]),

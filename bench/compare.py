@@ -1,6 +1,6 @@
 """Compares the five read-only checks over one fleet: this tool, Ansible, pyinfra and bare Fabric, in one run.
 
-Prints a Markdown table: wall time, controller CPU (user and system of the whole process tree) and peak memory, and the ratios.
+Prints a Markdown table: wall time, controller CPU (user and system of the whole process tree), peak memory, and ratios.
 The hosts run on this machine too, so wall time holds their work as well; CPU is the controller's alone.
 """
 
@@ -12,7 +12,6 @@ import os
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ class Measured:
 
 def measure(name: str, argv: Sequence[str], env: dict[str, str], limit: float = 1200) -> Measured:
     """Run a program to its end; CPU is what its whole tree of waited-for children used."""
-    log = Path(os.environ.get("BENCH_LOGS", "/tmp")) / f"bench-{name.split()[0]}.log"
+    log = Path(env["BENCH_LOGS"]) / f"bench-{name.split()[0]}.log"
     program = "import resource,subprocess,sys,json,time;t=time.monotonic();"
     program += "c=subprocess.call(sys.argv[1:]);u=resource.getrusage(resource.RUSAGE_CHILDREN);"
     program += "sys.stderr.write('\\n'+json.dumps([time.monotonic()-t,u.ru_utime+u.ru_stime,u.ru_maxrss/1024,c]))"
@@ -62,7 +61,11 @@ def fleet(directory: Path, targets: int, work: Path) -> Path:
 def configuration(directory: Path, work: Path) -> Path:
     """The five tasks with this lab's key and known hosts."""
     text = yaml.safe_load((HERE.parent / "config" / "maintenancebot.yaml").read_text())
-    text["ssh"] = {"keys": [str(directory / "id_ed25519")], "known_hosts": str(directory / "known_hosts"), "agent": False}
+    text["ssh"] = {
+        "keys": [str(directory / "id_ed25519")],
+        "known_hosts": str(directory / "known_hosts"),
+        "agent": False,
+    }
     for task in text["tasks"]:
         if task["type"] == "verify":
             task["sources"] = [{"type": "files", "path": "/var/backups/*.gz"}]
@@ -75,9 +78,8 @@ def ansible_inventory(inventory: Path, directory: Path) -> Path:
     """The same hosts in Ansible's form."""
     lines = ["[all]"]
     for name, host in yaml.safe_load(inventory.read_text())["hosts"].items():
-        lines.append(
-            f"{name} ansible_host={host['address']} ansible_port={host.get('port', 22)} ansible_user={host.get('user', 'root')}"
-        )
+        address, port, user = host["address"], host.get("port", 22), host.get("user", "root")
+        lines.append(f"{name} ansible_host={address} ansible_port={port} ansible_user={user}")
     lines += ["[all:vars]", f"ansible_ssh_private_key_file={directory / 'id_ed25519'}"]
     lines.append(f"ansible_ssh_common_args=-o UserKnownHostsFile={directory / 'known_hosts'} -F none")
     lines.append("ansible_python_interpreter=/usr/bin/python3")
@@ -107,7 +109,18 @@ def ours(work: Path, inventory: Path, config: Path) -> list[str]:
     """The installed command's dry run."""
     command = str(Path(sys.executable).parent / "maintenancebot")
     state = work / "state"
-    return [command, "-q", "--config", str(config), "--inventory", str(inventory), "--state-dir", str(state), "dry-run", "--json"]
+    return [
+        command,
+        "-q",
+        "--config",
+        str(config),
+        "--inventory",
+        str(inventory),
+        "--state-dir",
+        str(state),
+        "dry-run",
+        "--json",
+    ]
 
 
 def request_file(work: Path, config: Path, inventory: Path) -> Path:
@@ -140,10 +153,19 @@ def main() -> None:
     config = configuration(options.lab, options.work)
     env = {**os.environ, "BENCH_LOGS": str(options.work), "ANSIBLE_PIPELINING": "true", "ANSIBLE_FORKS": str(FORKS)}
     env |= {"ANSIBLE_HOST_KEY_CHECKING": "true", "ANSIBLE_CONFIG": "/dev/null", "LC_ALL": "C.UTF-8"}
-    bare = [sys.executable, str(HERE / "bare_fabric.py"), str(options.lab), str(request_file(options.work, config, inventory))]
+    bare = [
+        sys.executable,
+        str(HERE / "bare_fabric.py"),
+        str(options.lab),
+        str(request_file(options.work, config, inventory)),
+    ]
     rows = [measure("maintenancebot", ours(options.work, inventory, config), env), measure("bare Fabric", bare, env)]
     if options.peers:
-        playbook = [str(options.peers / "bin" / "ansible-playbook"), "-i", str(ansible_inventory(inventory, options.lab))]
+        playbook = [
+            str(options.peers / "bin" / "ansible-playbook"),
+            "-i",
+            str(ansible_inventory(inventory, options.lab)),
+        ]
         rows.append(measure("Ansible", [*playbook, str(HERE / "checks.yml")], env))
         deploy = [str(options.peers / "bin" / "pyinfra"), "-y", "--parallel", str(FORKS)]
         deploy += [str(pyinfra_inventory(inventory, options.lab)), str(HERE / "checks_pyinfra.py")]
@@ -157,7 +179,8 @@ def main() -> None:
 def print_table(title: str, rows: Sequence[Measured]) -> None:
     """One Markdown table, each program beside the first."""
     first = rows[0]
-    print(f"\n{title}\n\n| program | wall s | times ours | CPU s | times ours | MiB | exit |\n| --- | --- | --- | --- | --- | --- | --- |")
+    print(f"\n{title}\n\n| program | wall s | times ours | CPU s | times ours | MiB | exit |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for row in rows:
         print(
             f"| {row.name} | {row.wall:.1f} | {row.wall / first.wall:.1f} | {row.cpu:.1f} | {row.cpu / first.cpu:.1f} "

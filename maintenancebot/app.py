@@ -99,10 +99,9 @@ def dry_run(
     context = load(options)
     selected = select(context, hosts, groups, tasks)
     started = now()
-    with context.store() if refresh else context.store_readonly() as store:
-        with context.connections() as connections:
-            work = Work(_new_run_id(started), context.settings, connections.connect, now, progress, stop)
-            judged, notes = _look_and_judge(selected, work, store, refresh=refresh)
+    with context.store() if refresh else context.store_readonly() as store, context.connections() as connections:
+        work = Work(_new_run_id(started), context.settings, connections.connect, now, progress, stop)
+        judged, notes = _look_and_judge(selected, work, store, refresh=refresh)
     report = _report("dry-run", work, started, cycle.host_reports(selected, judged), notes)
     return report, judged.seen.plan
 
@@ -122,24 +121,25 @@ def run(
     selected = select(context, hosts, groups, tasks)
     started = now()
     plan = from_plan_file(plan_file, context.settings, started) if plan_file else None
-    with RunLock(context.state), context.store() as store:
-        with context.connections() as connections:
-            work = Work(_new_run_id(started), context.settings, connections.connect, now, progress, stop)
-            store.runs.start(work.run_id, "run", context.settings.digest, at=started)
-            if plan is None:
-                judged, notes = _look_and_judge(selected, work, store, refresh=True)
-            else:
-                selected = _hosts_of_plan(plan, selected)
-                judged = cycle.judge(selected, cycle.given(plan, selected), work, guards.read(store, selected, plan, work))
-                notes = []
-            ledger = Ledger(store, work.run_id, judged.seen.plan.digest, now)
-            notes += guards.ask_for_approval(store, judged, work)
-            judged = cycle.make(selected, judged, work, ledger)
-            report = _report("run", work, started, cycle.host_reports(selected, judged), notes)
-            guards.learn(store, judged, work)
-            store.runs.finish(
-                work.run_id, report.state, totals(report.hosts), document.report_to_json(report), at=report.finished_at
+    with RunLock(context.state), context.store() as store, context.connections() as connections:
+        work = Work(_new_run_id(started), context.settings, connections.connect, now, progress, stop)
+        store.runs.start(work.run_id, "run", context.settings.digest, at=started)
+        if plan is None:
+            judged, notes = _look_and_judge(selected, work, store, refresh=True)
+        else:
+            selected = _hosts_of_plan(plan, selected)
+            judged = cycle.judge(
+                selected, cycle.given(plan, selected), work, guards.read(store, selected, plan, work)
             )
+            notes = []
+        ledger = Ledger(store, work.run_id, judged.seen.plan.digest, now)
+        notes += guards.ask_for_approval(store, judged, work)
+        judged = cycle.make(selected, judged, work, ledger)
+        report = _report("run", work, started, cycle.host_reports(selected, judged), notes)
+        guards.learn(store, judged, work)
+        store.runs.finish(
+            work.run_id, report.state, totals(report.hosts), document.report_to_json(report), at=report.finished_at
+        )
     return report
 
 
@@ -235,9 +235,7 @@ def trash_restore(options: Options, host: str, item: str, to: str | None) -> Out
     return outcome
 
 
-def select(
-    context: Context, hosts: Sequence[str], groups: Sequence[str], tasks: Sequence[str]
-) -> tuple[Selected, ...]:
+def select(context: Context, hosts: Sequence[str], groups: Sequence[str], tasks: Sequence[str]) -> tuple[Selected, ...]:
     """The hosts of this command, each with its tasks; raises UsageError for a name that is not there."""
     unknown = [name for name in tasks if name not in {task.name for task in context.settings.tasks}]
     if unknown:
@@ -246,9 +244,7 @@ def select(
     chosen = chosen_hosts(context.inventory, hosts, groups)
     wanted = [task for task in context.settings.tasks if not tasks or task.name in tasks]
     per_task = {task.name: {host.name for host in context.inventory.select(task.hosts)} for task in wanted}
-    return tuple(
-        Selected(host, tuple(task for task in wanted if host.name in per_task[task.name])) for host in chosen
-    )
+    return tuple(Selected(host, tuple(task for task in wanted if host.name in per_task[task.name])) for host in chosen)
 
 
 def chosen_hosts(inventory: Inventory, hosts: Sequence[str], groups: Sequence[str] = ()) -> tuple[Host, ...]:
@@ -267,7 +263,7 @@ def chosen_hosts(inventory: Inventory, hosts: Sequence[str], groups: Sequence[st
 
 def get_report(options: Options, run_id: str) -> Report:
     """A stored run's report, by id or unique beginning of an id; raises UsageError when there is none."""
-    with Store.open_readonly(locate_state(options.state_dir)) as store:
+    with state(options) as store:
         stored = store.runs.get(run_id)
     if stored is None or not stored.report:
         raise UsageError(f"no finished run {run_id!r}; see `maintenancebot history`")
@@ -324,9 +320,7 @@ def _hosts_of_plan(plan: Plan, selected: Sequence[Selected]) -> tuple[Selected, 
     return tuple(by_name[host.host] for host in plan.hosts)
 
 
-def _report(
-    command: str, work: Work, started: datetime, hosts: tuple[HostReport, ...], notes: Sequence[str]
-) -> Report:
+def _report(command: str, work: Work, started: datetime, hosts: tuple[HostReport, ...], notes: Sequence[str]) -> Report:
     return Report(
         command=command,
         run_id=work.run_id,

@@ -164,9 +164,7 @@ class _Applying:
             self.ledger.settle(self.host.name, outcomes)
 
 
-_OURS = frozenset(
-    {Reason.STOPPED, Reason.AUDIT_UNWRITABLE, Reason.INTERRUPTED, Reason.MACHINE_CHANGED, Reason.BUSY}
-)
+_OURS = frozenset({Reason.STOPPED, Reason.AUDIT_UNWRITABLE, Reason.INTERRUPTED, Reason.MACHINE_CHANGED, Reason.BUSY})
 """A no of our own; any other reason means that what was wanted could not be done."""
 
 

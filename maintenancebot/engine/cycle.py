@@ -107,9 +107,7 @@ def make(selected: Sequence[Selected], judged: Judged, work: Work, ledger: Ledge
 
     def one(job: tuple[Selected, list[Step]]) -> dict[str, Outcome]:
         item, steps = job
-        return applying.apply(
-            item.host, machine_ids[item.host.name], steps, applying.actors(item.tasks), work, ledger
-        )
+        return applying.apply(item.host, machine_ids[item.host.name], steps, applying.actors(item.tasks), work, ledger)
 
     ssh = work.settings.ssh
     limit = ssh.connect_timeout + ssh.login_timeout + ssh.apply_deadline + PROBE_GRACE_SECONDS
@@ -135,9 +133,7 @@ def host_reports(selected: Sequence[Selected], judged: Judged) -> tuple[HostRepo
         elif plan is None:
             reports.append(reporting.without_plan(judged.seen.looked[name]))
         else:
-            reports.append(
-                reporting.with_plan(plan, judged.decisions.get(name, {}), judged.outcomes.get(name, {}))
-            )
+            reports.append(reporting.with_plan(plan, judged.decisions.get(name, {}), judged.outcomes.get(name, {})))
     return tuple(reports)
 
 

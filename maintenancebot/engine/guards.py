@@ -10,7 +10,7 @@ from maintenancebot.engine.cycle import Judged, Selected
 from maintenancebot.engine.work import Work
 from maintenancebot.model import Autonomy, State, TaskType
 from maintenancebot.plan.document import HostPlan, Plan, plan_to_json
-from maintenancebot.policy import breakers, windows
+from maintenancebot.policy import breakers, budgets, windows
 from maintenancebot.policy.gate import Guards
 from maintenancebot.store import Store
 
@@ -50,10 +50,11 @@ def read(store: Store, selected: Sequence[Selected], plan: Plan, work: Work) -> 
 
 def actions_left(store: Store, work: Work, now: datetime) -> int:
     """How many changes the budgets of hour and day still allow."""
-    rules = work.settings.guards
-    hour = rules.actions_per_hour - store.audit.actions_since(now - timedelta(hours=1))
-    day = rules.actions_per_day - store.audit.actions_since(now - timedelta(days=1))
-    return max(0, min(hour, day))
+    return budgets.left(
+        work.settings.guards,
+        last_hour=store.audit.actions_since(now - timedelta(hours=1)),
+        last_day=store.audit.actions_since(now - timedelta(days=1)),
+    )
 
 
 def may_refresh(store: Store, selected: Sequence[Selected], work: Work) -> frozenset[str]:
@@ -109,16 +110,9 @@ def learn(store: Store, judged: Judged, work: Work) -> None:
         if outcomes:
             bad = any(outcome.state in (State.FAILED, State.UNKNOWN) for outcome in outcomes.values())
             store.breakers.count(plan.host, failed=bad, rules=work.settings.guards, at=now)
-    made = {change_id for outcomes in judged.outcomes.values() for change_id in outcomes}
-    store.approvals.use(made, at=now)
 
 
 def _only(host: HostPlan, ids: set[str]) -> HostPlan:
 
-
-    tasks = (
-        replace(task, changes=tuple(change for change in task.changes if change.id in ids)) for task in host.tasks
-    )
+    tasks = (replace(task, changes=tuple(change for change in task.changes if change.id in ids)) for task in host.tasks)
     return replace(host, tasks=tuple(task for task in tasks if task.changes))
-
-

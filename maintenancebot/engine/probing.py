@@ -179,9 +179,7 @@ def _plan(
     )
 
 
-def _plan_task(
-    host: Host, task: Task, work: Work, facts: HostFacts, answer: _Answer, session: Session
-) -> TaskPlan:
+def _plan_task(host: Host, task: Task, work: Work, facts: HostFacts, answer: _Answer, session: Session) -> TaskPlan:
     subject = SUBJECTS[task.type]
     result = answer.ended.get(_key(task), ProbeResult(State.SKIPPED, Reason.NOT_CONFIGURED))
     try:
@@ -217,7 +215,13 @@ def _host_facts(facts: HostFacts) -> dict[str, Json]:
         "root": facts.is_root,
         "clock_offset": facts.clock_offset,
         "mounts": [
-            {"path": m.path, "fs_type": m.fs_type, "total": m.total, "available": m.available, "inodes_free": m.inodes_free}
+            {
+                "path": m.path,
+                "fs_type": m.fs_type,
+                "total": m.total,
+                "available": m.available,
+                "inodes_free": m.inodes_free,
+            }
             for m in facts.mounts
         ],
     }

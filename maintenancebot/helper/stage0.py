@@ -2,10 +2,7 @@
 # It looks at what python3 offers, says so in a frame if that is too little, else unpacks the bundle from memory and runs it.
 import sys
 
-NEEDED = (
-    "json zlib binascii os stat time errno struct fcntl select signal socket subprocess threading "
-    "hashlib gzip tempfile re fnmatch importlib.abc importlib.util"
-).split()
+NEEDED = ["json", "zlib", "binascii", "os", "stat", "time", "errno", "struct", "fcntl", "select", "signal", "socket", "subprocess", "threading", "hashlib", "gzip", "tempfile", "re", "fnmatch", "importlib.abc", "importlib.util"]
 
 
 def emit(stream, marker, sequence, kind, payload):

@@ -20,7 +20,11 @@ from maintenancebot.policy import allowlist
 from maintenancebot.settings import Settings, Task
 
 FILE_ACTIONS = frozenset({Action.COMPRESS_FILE, Action.QUARANTINE_FILE, Action.RESTORE_FILE})
-DELETES = frozenset({Action.COMPRESS_FILE, Action.QUARANTINE_FILE}) | {Action.REMOVE_IMAGE, Action.REMOVE_VOLUME, Action.PURGE_ITEM}
+DELETES = frozenset({Action.COMPRESS_FILE, Action.QUARANTINE_FILE}) | {
+    Action.REMOVE_IMAGE,
+    Action.REMOVE_VOLUME,
+    Action.PURGE_ITEM,
+}
 AGE_BASED = DELETES
 
 

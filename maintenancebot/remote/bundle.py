@@ -9,7 +9,7 @@ from importlib import resources
 
 COMMAND = (
     "/usr/bin/python3 -I -S -B -c "
-    "'import sys;b=sys.stdin.buffer;exec(compile(b.read(int(b.readline())),\"maintenancebot\",\"exec\"))'"
+    '\'import sys;b=sys.stdin.buffer;exec(compile(b.read(int(b.readline())),"maintenancebot","exec"))\''
 )
 """The same for every execution: -I ignores the login's environment, -S and -B write no compiled files into the host."""
 

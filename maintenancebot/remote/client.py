@@ -98,13 +98,25 @@ class HelperCall:
 
 
 _DIAGNOSES: tuple[tuple[str, Reason, str], ...] = (
-    (r"sudo: .*password is required", Reason.BECOME_PASSWORD, "sudo asks for a password; allow NOPASSWD for this login"),
+    (
+        r"sudo: .*password is required",
+        Reason.BECOME_PASSWORD,
+        "sudo asks for a password; allow NOPASSWD for this login",
+    ),
     (r"sudo: .*(must have a tty|no tty present|terminal is required)", Reason.BECOME_TTY, "sudo wants a terminal"),
-    (r"not in the sudoers|not allowed to (execute|run)|may not run sudo", Reason.BECOME_REFUSED, "sudo does not allow it"),
+    (
+        r"not in the sudoers|not allowed to (execute|run)|may not run sudo",
+        Reason.BECOME_REFUSED,
+        "sudo does not allow it",
+    ),
     (r"sudo: .*(account|expired|PAM)", Reason.BECOME_REFUSED, "sudo refused the account"),
     (r"/usr/bin/sudo.*(No such file|not found)", Reason.BECOME_MISSING, "no /usr/bin/sudo on the host"),
     (r"python3.*(No such file|not found|command not found)", Reason.UNSUPPORTED, "lacks /usr/bin/python3"),
-    (r"(account|password) .*expired|account is currently not available", Reason.LOGIN_REFUSED, "the account is not usable"),
+    (
+        r"(account|password) .*expired|account is currently not available",
+        Reason.LOGIN_REFUSED,
+        "the account is not usable",
+    ),
     (r"SyntaxError|invalid syntax|Unknown option: -I", Reason.UNSUPPORTED, "python3 is older than 3.6"),
     (r"No space left on device", Reason.NO_SPACE, "the host's disk is full"),
 )
@@ -119,9 +131,7 @@ def diagnose(status: int | None, words: str) -> RemoteError:
         return RemoteError(Reason.UNSUPPORTED, "lacks /usr/bin/python3" + _quoted(words))
     if status is None or status < 0:
         return RemoteError(Reason.LINK_LOST, "the connection ended before the helper answered" + _quoted(words))
-    return RemoteError(
-        Reason.UNSUPPORTED, f"the login runs no commands of ours (exit code {status})" + _quoted(words)
-    )
+    return RemoteError(Reason.UNSUPPORTED, f"the login runs no commands of ours (exit code {status})" + _quoted(words))
 
 
 def reason_of(word: Json) -> Reason:

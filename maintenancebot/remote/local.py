@@ -14,6 +14,8 @@ from maintenancebot.model import Host, Reason
 from maintenancebot.remote import bundle
 from maintenancebot.remote.session import Stream
 
+EARLY_CAP = 4 * 1024 * 1024
+
 
 class LocalExecution:
     """The helper as a child process in a session of its own."""
@@ -34,38 +36,47 @@ class LocalExecution:
         assert self._process.stdin and self._process.stdout and self._process.stderr
         self._stdin = self._process.stdin
         os.set_blocking(self._stdin.fileno(), False)
+        self._early = [bytearray(), bytearray()]  # what came while input was still being written
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._process.stdout, selectors.EVENT_READ, 0)
         self._selector.register(self._process.stderr, selectors.EVENT_READ, 1)
 
     def send(self, data: bytes) -> None:
-        """Write to standard input within the time limit."""
+        """Write to standard input within the time limit; what it says meanwhile is kept, so that neither side waits."""
         end = time.monotonic() + self._timeout
         view = memoryview(data)
-        with selectors.DefaultSelector() as writable:
-            writable.register(self._stdin, selectors.EVENT_WRITE)
+        self._selector.register(self._stdin, selectors.EVENT_WRITE, 2)
+        try:
             while view:
-                if not writable.select(max(0.0, end - time.monotonic())):
+                if sum(map(len, self._early)) > EARLY_CAP:
+                    return  # a flood: told by whoever reads it
+                if time.monotonic() > end:
                     raise RemoteError(Reason.HUNG, "the helper does not read its input")
-                try:
-                    view = view[os.write(self._stdin.fileno(), view[:65536]) :]
-                except BlockingIOError:
-                    continue
-                except OSError:
-                    return  # it ended before reading all: what it said last is on its outputs
+                for key, _ in self._selector.select(max(0.0, end - time.monotonic())):
+                    if key.data == 2:
+                        view = view[os.write(self._stdin.fileno(), view[:65536]) :]
+                    else:
+                        self._read(key, self._early)
+        except OSError:
+            return  # it ended before reading all: what it said last is on its outputs
+        finally:
+            self._selector.unregister(self._stdin)
 
     def receive(self, timeout: float) -> tuple[bytes, bytes] | None:
         """What came on both outputs; None when both ended."""
-        if not self._selector.get_map():
+        if not self._selector.get_map() and not any(self._early):
             return None
-        parts = [b"", b""]
-        for key, _ in self._selector.select(timeout):
-            data = os.read(key.fd, 65536)
-            if data:
-                parts[key.data] = data
-            else:
-                self._selector.unregister(key.fileobj)
-        return parts[0], parts[1]
+        parts, self._early = self._early, [bytearray(), bytearray()]
+        for key, _ in self._selector.select(0 if any(parts) else timeout):
+            self._read(key, parts)
+        return bytes(parts[0]), bytes(parts[1])
+
+    def _read(self, key: selectors.SelectorKey, parts: list[bytearray]) -> None:
+        data = os.read(key.fd, 65536)
+        if data:
+            parts[key.data] += data
+        else:
+            self._selector.unregister(key.fileobj)
 
     def exit_status(self) -> int | None:
         """Exit code, None after a signal or while it runs on."""

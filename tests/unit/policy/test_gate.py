@@ -25,7 +25,9 @@ def settings(**more: Any) -> Settings:
     return Settings.model_validate({"tasks": [task], **more})
 
 
-def host_plan(paths: list[str], *, size: int = 10, offset: float = 0.0, tree: int = 1000, machine: str = "m1") -> HostPlan:
+def host_plan(
+    paths: list[str], *, size: int = 10, offset: float = 0.0, tree: int = 1000, machine: str = "m1"
+) -> HostPlan:
     changes = tuple(
         make_change(
             "web-1",
@@ -106,7 +108,9 @@ def test_a_wrong_clock_forbids_what_depends_on_age(offset: float) -> None:
     assert decide(host_plan(ONE, offset=offset))[0].reason is Reason.CLOCK_SKEW
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "/var/logs/a.log", "/var/log/../../etc/shadow", "/var/log", "relative", ""])
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "/var/logs/a.log", "/var/log/../../etc/shadow", "/var/log", "relative", ""]
+)
 def test_what_lies_outside_the_allowlist_is_not_allowed_whoever_planned_it(path: str) -> None:
     assert decide(host_plan([path]))[0].reason is Reason.NOT_ALLOWED
 

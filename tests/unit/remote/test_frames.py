@@ -28,7 +28,7 @@ def parse(data: bytes, size: int = 7) -> tuple[list[dict[str, object]], frames.P
 
 def test_frames_come_through_noise_before_and_between_and_after_them() -> None:
     first, second = {"a": 1}, {"b": "\udcff"}
-    data = b"Welcome!\n{\"state\": \"ok\"}" + stream(first, end=False)
+    data = b'Welcome!\n{"state": "ok"}' + stream(first, end=False)
     data += b"noise\n" + frames.encode(MARKER, 1, "finding", second)
     data += frames.encode(MARKER, 2, "end", {"frames": 2}) + b"bye"
     found, parser = parse(data)
