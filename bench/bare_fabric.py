@@ -45,6 +45,8 @@ def execute(
         tail = (tail + data)[-400:]
         if b" end " in tail and end in tail:
             break
+    else:
+        raise RuntimeError(f"{host['address']} gave no whole answer")
     connection.close()
     return size
 

@@ -20,6 +20,7 @@ import yaml
 
 HERE = Path(__file__).parent
 FORKS = 32
+ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,24 @@ def measure(name: str, argv: Sequence[str], env: dict[str, str], limit: float = 
     last = done.stderr.decode("utf-8", "replace").rstrip().rpartition("\n")[2]
     wall, cpu, memory, code = json.loads(last)
     return Measured(name, wall, cpu, memory, code)
+
+
+def best(name: str, argv: Sequence[str], env: dict[str, str]) -> Measured:
+    """The quickest of a few rounds: what else the machine did falls out."""
+    return min((measure(name, argv, env) for _ in range(ROUNDS)), key=lambda row: row.wall)
+
+
+def give_package_lists(directory: Path, work: Path) -> None:
+    """Let every lab host have a loaded repository, so that asking apt is a real question."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from tests.lab import apt
+    from tests.lab.fleet import Fleet
+
+    repository = apt.Repository(work / "repository", apt.security())
+    repository.publish(apt.Package("demo", "1.0"))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(repository.attach, Fleet.attach(directory)))
 
 
 def fleet(directory: Path, targets: int, work: Path) -> Path:
@@ -129,12 +148,13 @@ def request_file(work: Path, config: Path, inventory: Path) -> Path:
 
     from maintenancebot.engine import probing
     from maintenancebot.inventory import load_inventory
+    from maintenancebot.remote.client import PROTOCOL
     from maintenancebot.settings import load_settings
 
     settings, hosts = load_settings(config), load_inventory(inventory).hosts
     request = probing.probe_request(hosts[0], settings.tasks, settings, datetime.now(UTC))
     path = work / "request.json"
-    path.write_text(json.dumps(request))
+    path.write_text(json.dumps({"protocol": PROTOCOL, "deadline": settings.ssh.probe_deadline, **request}))
     return path
 
 
@@ -147,6 +167,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="directory for inventories and logs")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
+    give_package_lists(options.lab, options.work)
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
     names = len(yaml.safe_load((options.lab / "inventory.yaml").read_text())["hosts"])
     inventory = fleet(options.lab, names, options.work)
@@ -159,7 +180,8 @@ def main() -> None:
         str(options.lab),
         str(request_file(options.work, config, inventory)),
     ]
-    rows = [measure("maintenancebot", ours(options.work, inventory, config), env), measure("bare Fabric", bare, env)]
+    measure("warming-up", bare, env)
+    rows = [best("maintenancebot", ours(options.work, inventory, config), env), best("bare Fabric", bare, env)]
     if options.peers:
         playbook = [
             str(options.peers / "bin" / "ansible-playbook"),

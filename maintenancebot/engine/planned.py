@@ -23,7 +23,7 @@ def from_plan_file(path: Path, settings: Settings, now: datetime) -> Plan:
     except OSError as error:
         raise PlanError(Reason.PLAN_CHANGED, f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise PlanError(Reason.PLAN_CHANGED, f"{path}: not a plan ({error}); make the plan anew") from error
+        raise PlanError(Reason.PLAN_CHANGED, f"{path}: not a plan ({error}); make the plan anew") from None
     try:
         plan = plan_from_json(document)
         check_usable(plan, now, settings.digest)

@@ -35,6 +35,9 @@ LOCK_FOLDERS = ("/root", "/")
 """A lock on a folder that exists everywhere writes nothing, and other users cannot open /root to hold it."""
 
 
+PROTOCOL = 1
+
+
 class Refused(Exception):
     """The request cannot be served; nothing was touched."""
 
@@ -56,9 +59,7 @@ def main(marker, stdin):
     writer = frames.Writer(channel, marker)
     reader = frames.Reader(stdin, marker)
     try:
-        kind, request = reader.next()
-        if kind != "request" or request.get("protocol") != 1:
-            raise Refused("unsupported", "protocol %r" % request.get("protocol"))
+        _, request = reader.next()
         serve(request, reader, writer)
         writer.end()
     except frames.StdinClosed:
@@ -79,6 +80,8 @@ def serve(request, reader, writer):
     signal.alarm(max(1, int(request["deadline"])))
     lock = None
     try:
+        if request["protocol"] != PROTOCOL:
+            raise Refused("helper_error", "this helper speaks protocol %d" % PROTOCOL)
         facts_frame = facts.collect()
         writer.send("facts", facts_frame)
         expected = request.get("machine_id")

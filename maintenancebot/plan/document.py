@@ -138,7 +138,7 @@ def plan_from_json(document: Json) -> Plan:
             digest=_text(document["digest"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PlanError(Reason.PLAN_CHANGED, f"the plan is damaged ({error}); make the plan anew") from error
+        raise PlanError(Reason.PLAN_CHANGED, f"the plan is damaged ({error!r}); make the plan anew") from None
     content = {key: value for key, value in document.items() if key != "digest"}
     if _sha256(content) != plan.digest or digest_of(plan) != plan.digest:
         raise PlanError(

@@ -37,9 +37,10 @@ def big_fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
     odd.without_python(fleet["no-python"])
     odd.flooding(fleet["flooding"])
     odd.wrong_host_key(fleet["strange"])
-    line_of = fleet["unknown-key"].address
-    known = fleet.known_hosts.read_text().splitlines()
-    fleet.known_hosts.write_text("\n".join(line for line in known if line_of not in line) + "\n")
+    unknown = fleet["unknown-key"].address
+    lines = fleet.known_hosts.read_text().splitlines()
+    kept = [line for line in lines if line.split()[0].strip("[]").split("]")[0] != unknown]
+    fleet.known_hosts.write_text("\n".join(kept) + "\n")
     fleet["off"].power_off()
     return fleet
 
