@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from maintenancebot.engine import cycle, guards, pinging, reconcile, trash
+from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.cycle import Judged, Selected
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.pinging import PingResult as PingResult
@@ -19,7 +20,7 @@ from maintenancebot.engine.planned import from_plan_file
 from maintenancebot.engine.progress import Progress
 from maintenancebot.engine.trash import TrashResult as TrashResult
 from maintenancebot.engine.work import Work
-from maintenancebot.errors import MaintenanceError, UsageError
+from maintenancebot.errors import MaintenanceError, StoreError, UsageError
 from maintenancebot.inventory import Inventory, load_inventory
 from maintenancebot.model import Host, HostReport, Outcome, Report, State, worst
 from maintenancebot.plan.document import Plan
@@ -60,6 +61,13 @@ class Context:
         finally:
             connections.close()
 
+    def work(
+        self, run_id: str, connections: Connections, progress: Progress, stop: threading.Event | None = None
+    ) -> Work:
+        """The surroundings of a run, with the real clock."""
+        fleet = len(self.inventory.hosts)
+        return Work(run_id, self.settings, connections.connect, now, progress, stop or threading.Event(), fleet)
+
     def store(self) -> Store:
         """The state for a run, made if there never was one; raises StoreError rather than starting empty."""
         rules = self.settings
@@ -95,13 +103,19 @@ def dry_run(
     progress: Progress,
     stop: threading.Event,
 ) -> tuple[Report, Plan]:
-    """The plan for the fleet; with `refresh` the package lists are renewed first, which is audited, else nothing is written."""
+    """The plan for the fleet; nothing is written, unless `refresh` renews package lists first, which is audited."""
     context = load(options)
     selected = select(context, hosts, groups, tasks)
     started = now()
-    with context.store() if refresh else context.store_readonly() as store, context.connections() as connections:
-        work = Work(_new_run_id(started), context.settings, connections.connect, now, progress, stop)
-        judged, notes = _look_and_judge(selected, work, store, refresh=refresh)
+    lock = RunLock(context.state)
+    with ExitStack() as stack:
+        if refresh:
+            stack.enter_context(lock)  # it renews lists and settles what was unfinished: never beside a run
+        store = stack.enter_context(context.store() if refresh else context.store_readonly())
+        connections = stack.enter_context(context.connections())
+        work = context.work(_new_run_id(started), connections, progress, stop)
+        alone = refresh or not lock.is_held()  # what a run is at right now is not unfinished
+        judged, notes = _look_and_judge(selected, work, store, refresh=refresh, settle=alone)
     report = _report("dry-run", work, started, cycle.host_reports(selected, judged), notes)
     return report, judged.seen.plan
 
@@ -122,24 +136,52 @@ def run(
     started = now()
     plan = from_plan_file(plan_file, context.settings, started) if plan_file else None
     with RunLock(context.state), context.store() as store, context.connections() as connections:
-        work = Work(_new_run_id(started), context.settings, connections.connect, now, progress, stop)
+        work = context.work(_new_run_id(started), connections, progress, stop)
         store.runs.start(work.run_id, "run", context.settings.digest, at=started)
         if plan is None:
-            judged, notes = _look_and_judge(selected, work, store, refresh=True)
+            judged, notes = _look_and_judge(selected, work, store, refresh=True, settle=True)
         else:
-            selected = _hosts_of_plan(plan, selected)
-            judged = cycle.judge(
-                selected, cycle.given(plan, selected), work, guards.read(store, selected, plan, work)
-            )
-            notes = []
+            judged, notes = _take_plan(plan, selected, work, store)
         ledger = Ledger(store, work.run_id, judged.seen.plan.digest, now)
+        left = guards.actions_left(store, work, now())
+        brakes = Brakes(work, ledger, expires_at=judged.seen.plan.expires_at, budget=left)
         notes += guards.ask_for_approval(store, judged, work)
-        judged = cycle.make(selected, judged, work, ledger)
+        judged = cycle.make(selected, judged, work, ledger, brakes)
         report = _report("run", work, started, cycle.host_reports(selected, judged), notes)
+        return _finish(report, judged, work, store)
+
+
+def _take_plan(plan: Plan, selected: Sequence[Selected], work: Work, store: Store) -> tuple[Judged, list[str]]:
+    """The gate's word on a plan of a file; hosts with unfinished changes are asked for these first."""
+    missing = {host.host for host in plan.hosts} - {item.host.name for item in selected}
+    if missing:
+        raise UsageError(f"the plan is for {min(missing)!r}, which is not in the inventory")
+    given = cycle.given(plan, selected)
+    open_intents = reconcile.unfinished(store, [item.host.name for item in selected])
+    asked = [Selected(item.host, ()) for item in selected if item.host.name in open_intents]
+    recalled = cycle.look(
+        asked,
+        work,
+        configuration=plan.configuration,
+        refresh=guards.RefreshBook(store, work, wanted=False),
+        machine_ids={},
+        unfinished=reconcile.changes(open_intents),
+    )
+    notes = reconcile.settle(store, open_intents, recalled, work)
+    given = cycle.with_recalled(given, recalled)
+    return cycle.judge(selected, given, work, guards.read(store, selected, plan, work)), notes
+
+
+def _finish(report: Report, judged: Judged, work: Work, store: Store) -> Report:
+    """Store how a run ended; the report is told even when that fails."""
+    try:
         guards.learn(store, judged, work)
         store.runs.finish(
             work.run_id, report.state, totals(report.hosts), document.report_to_json(report), at=report.finished_at
         )
+    except StoreError as error:
+        note = f"the end of this run could not be stored: {error}"
+        return replace(report, state=worst([report.state, State.UNKNOWN]), notes=(*report.notes, note))
     return report
 
 
@@ -152,7 +194,7 @@ def ping(options: Options, hosts: tuple[str, ...], progress: Progress) -> list[P
     """Who answers, and as whom."""
     context = load(options)
     with context.connections() as connections:
-        work = Work("ping", context.settings, connections.connect, now, progress, threading.Event())
+        work = context.work("ping", connections, progress)
         return pinging.ping(chosen_hosts(context.inventory, hosts), work)
 
 
@@ -214,7 +256,7 @@ def trash_list(options: Options, hosts: tuple[str, ...], progress: Progress) -> 
     """What lies in the trash of the hosts, told by the hosts alone."""
     context = load(options)
     with context.connections() as connections:
-        work = Work("trash", context.settings, connections.connect, now, progress, threading.Event())
+        work = context.work("trash", connections, progress)
         return trash.contents(chosen_hosts(context.inventory, hosts), work)
 
 
@@ -227,7 +269,7 @@ def trash_restore(options: Options, host: str, item: str, to: str | None) -> Out
     started = now()
     with RunLock(context.state), context.store() as store, context.connections() as connections:
         run_id = _new_run_id(started)
-        work = Work(run_id, context.settings, connections.connect, now, Silent(), threading.Event())
+        work = context.work(run_id, connections, Silent())
         found = trash.find(target, item, work)
         store.runs.start(run_id, "trash restore", context.settings.digest, at=started)
         outcome = trash.restore(target, found, to or "", work, store)
@@ -294,30 +336,20 @@ def stop(options: Options, reason: str, by: str) -> str:
 
 
 def _look_and_judge(
-    selected: Sequence[Selected], work: Work, store: Store, *, refresh: bool
+    selected: Sequence[Selected], work: Work, store: Store, *, refresh: bool, settle: bool
 ) -> tuple[Judged, list[str]]:
     names = [item.host.name for item in selected]
-    open_intents = reconcile.unfinished(store, names)
-    renew = guards.may_refresh(store, selected, work) if refresh else frozenset()
-    guards.audit_refresh(store, renew, work)
+    open_intents = reconcile.unfinished(store, names) if settle else {}
     seen = cycle.look(
         selected,
         work,
         configuration=work.settings.digest,
-        refresh=renew,
+        refresh=guards.RefreshBook(store, work, wanted=refresh),
         machine_ids=guards.machine_ids(store, names),
-        unfinished={host: [intent.change for intent in intents] for host, intents in open_intents.items()},
+        unfinished=reconcile.changes(open_intents),
     )
     notes = reconcile.settle(store, open_intents, seen, work)
     return cycle.judge(selected, seen, work, guards.read(store, selected, seen.plan, work)), notes
-
-
-def _hosts_of_plan(plan: Plan, selected: Sequence[Selected]) -> tuple[Selected, ...]:
-    by_name = {item.host.name: item for item in selected}
-    missing = [host.host for host in plan.hosts if host.host not in by_name]
-    if missing:
-        raise UsageError(f"the plan is for {missing[0]!r}, which is not in the inventory or not selected")
-    return tuple(by_name[host.host] for host in plan.hosts)
 
 
 def _report(command: str, work: Work, started: datetime, hosts: tuple[HostReport, ...], notes: Sequence[str]) -> Report:

@@ -338,6 +338,7 @@ class Outcome:
     reason: Reason = Reason.NONE
     detail: str = ""
     measured: Mapping[str, Json] = field(default_factory=dict)
+    begun: bool = True  # False: leave was never given, so that nothing was tried, whatever the state says
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from maintenancebot.catalog import SUBJECTS, Actions, Answers
+from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import RemoteError
-from maintenancebot.model import Change, Host, Json, Outcome, Reason, State, Step
+from maintenancebot.model import GUARD_REASONS, Change, Host, Json, Outcome, Reason, State, Step
 from maintenancebot.plan.document import HostPlan, change_to_json
 from maintenancebot.remote.client import HelperCall, Limits
 from maintenancebot.remote.session import Session
@@ -38,43 +39,60 @@ def actors(tasks: Sequence[Task]) -> dict[str, Actions]:
 
 
 def apply(
-    host: Host, machine_id: str, steps: Sequence[Step], acting: Mapping[str, Answers], work: Work, ledger: Ledger
+    host: Host,
+    machine_id: str,
+    steps: Sequence[Step],
+    acting: Mapping[str, Answers],
+    work: Work,
+    ledger: Ledger,
+    brakes: Brakes,
+    outcomes: dict[str, Outcome] | None = None,
 ) -> dict[str, Outcome]:
-    """Make the steps on a host; returns an outcome for each change, by id. Never raises for what the host does."""
-    applying = _Applying(host, list(steps), acting, work, ledger)
-    if not ledger.intend(host.name, steps):
-        applying.leave(steps, Reason.AUDIT_UNWRITABLE, "the intent could not be written")
-        return applying.outcomes
+    """Make the steps on a host; returns an outcome for each change, by id. Never raises for what the host does.
+
+    `outcomes`, when given, is filled as they come, so that a caller who stops waiting has what was recorded.
+    """
+    made = {} if outcomes is None else outcomes
+    applying = _Applying(host, machine_id, list(steps), acting, work, ledger, brakes, made)
+    if not ledger.intend(host.name, machine_id, steps):
+        applying.leave(Reason.AUDIT_UNWRITABLE, "the intent could not be written")
+        return made
     try:
         session = work.connect(host)
     except RemoteError as error:
-        applying.leave(steps, error.reason, str(error))
-        return applying.outcomes
+        applying.leave(error.reason, str(error))
+        return made
     try:
-        applying.make(session, machine_id)
+        applying.make(session)
     except RemoteError as error:
-        applying.broke_off(error)
+        applying.broke_off(error.reason, str(error))
+    except Exception as error:  # ours or a host's lie: the books are closed all the same
+        applying.broke_off(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
     finally:
         session.close()
-    return applying.outcomes
+    return made
 
 
 @dataclass
 class _Applying:
     host: Host
+    machine_id: str
     steps: list[Step]
     acting: Mapping[str, Answers]
     work: Work
     ledger: Ledger
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    brakes: Brakes
+    outcomes: dict[str, Outcome]
     in_hand: Step | None = None
 
-    def make(self, session: Session, machine_id: str) -> None:
+    def make(self, session: Session) -> None:
         """One execution: answer each of the helper's questions, make the controller's own steps in their places."""
         pending = deque(self.steps)
-        call = HelperCall(session, self._request(machine_id), self._limits())
+        call = HelperCall(session, self._request(), self._limits())
         for kind, payload in call.frames():
-            if kind == "step":
+            if kind == "facts":
+                self._check_clock(payload)
+            elif kind == "step":
                 if not self._own_steps(pending, session):
                     return
                 if payload.get("step") == LAST:
@@ -87,26 +105,30 @@ class _Applying:
                     raise RemoteError(Reason.GARBLED, "the helper asks for a step that is not next")
             elif kind == "outcome":
                 self._take(payload)
+        if pending or self.in_hand is not None:
+            raise RemoteError(Reason.GARBLED, "the helper ended before its work did")
 
-    def leave(self, steps: Sequence[Step], reason: Reason, detail: str) -> None:
-        """Account for steps that were not made; nothing was touched."""
-        left = [
-            Outcome(change.id, State.SKIPPED if reason in _OURS else State.FAILED, reason, detail)
-            for step in steps
-            for change in step.changes
-            if change.id not in self.outcomes
-        ]
-        self._keep(left, settle=True)
+    def leave(self, reason: Reason, detail: str) -> None:
+        """Account for all that was not begun."""
+        state = State.SKIPPED if reason in _OURS else State.FAILED
+        changes = [change for change in _changes(self.steps) if change.id not in self.outcomes]
+        self._keep([Outcome(change.id, state, reason, detail, begun=False) for change in changes], settle=True)
 
-    def broke_off(self, error: RemoteError) -> None:
-        """The answer ended early: what was in hand is unknown and stays open for the next start; the rest was not begun."""
+    def broke_off(self, reason: Reason, detail: str) -> None:
+        """The answer ended early: what was in hand is unknown and stays open, the rest was not begun."""
         if self.in_hand is not None:
-            detail = f"{error}; looked up at the next start"
-            self._keep([Outcome(c.id, State.UNKNOWN, error.reason, detail) for c in self.in_hand.changes], settle=False)
+            told = f"{detail}; looked up at the next start"
+            self._keep([Outcome(c.id, State.UNKNOWN, reason, told) for c in self.in_hand.changes], settle=False)
             self.in_hand = None
-        self.leave(self.steps, error.reason, str(error))
+        self.leave(reason, detail)
 
-    def _request(self, machine_id: str) -> dict[str, Json]:
+    def _check_clock(self, payload: Mapping[str, Json]) -> None:
+        offset = float(payload["clock"]) - self.work.now().timestamp()
+        limit = self.work.settings.guards.max_clock_skew_seconds
+        if not abs(offset) <= limit:
+            raise RemoteError(Reason.CLOCK_SKEW, f"the host's clock is {offset:+.0f} s off by now")
+
+    def _request(self) -> dict[str, Json]:
         helper_steps = [_step_to_json(step) for step in self.steps if not step.on_controller]
         if any(step.on_controller for step in self.steps):
             helper_steps.append({"id": LAST, "task": "", "op": "", "changes": [], "args": {}})
@@ -116,7 +138,7 @@ class _Applying:
             "run": self.work.run_id,
             "lock": "exclusive",
             "lock_wait": LOCK_WAIT_SECONDS,
-            "machine_id": machine_id,
+            "machine_id": self.machine_id,
             "steps": helper_steps,
         }
 
@@ -137,10 +159,10 @@ class _Applying:
         return True
 
     def _permit(self, step: Step) -> bool:
-        """Ask the guards for one step; a no leaves it and all that follow, and the helper ends with its input."""
-        objection = Reason.INTERRUPTED if self.work.stop.is_set() else self.ledger.objection()
+        """Ask for one step; a no leaves it and all that follow, and the helper ends with its input."""
+        objection = self.brakes.objection(self.host, len(step.changes))
         if objection is not Reason.NONE:
-            self.leave(self.steps, objection, "")
+            self.leave(objection, "")
             return False
         self.in_hand = step
         self.work.progress.host(self.host.name, None, step.changes[0].name)
@@ -164,7 +186,7 @@ class _Applying:
             self.ledger.settle(self.host.name, outcomes)
 
 
-_OURS = frozenset({Reason.STOPPED, Reason.AUDIT_UNWRITABLE, Reason.INTERRUPTED, Reason.MACHINE_CHANGED, Reason.BUSY})
+_OURS = GUARD_REASONS | {Reason.BUSY}
 """A no of our own; any other reason means that what was wanted could not be done."""
 
 

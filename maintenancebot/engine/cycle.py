@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from maintenancebot.engine import applying, probing, reporting
+from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.probing import Looked
 from maintenancebot.engine.work import Work
 from maintenancebot.model import Change, Decision, Host, HostReport, Outcome, Reason, State, Step
-from maintenancebot.plan.document import HostPlan, Plan
+from maintenancebot.plan.document import HostPlan, NotPlanned, Plan
 from maintenancebot.policy import gate
 from maintenancebot.policy.gate import Guards
-from maintenancebot.remote.fanout import FanOut, Overdue
+from maintenancebot.remote.fanout import FanOut, OverdueError
 from maintenancebot.settings import Task
 
 PROBE_GRACE_SECONDS = 60
@@ -26,6 +28,13 @@ class Selected:
 
     host: Host
     tasks: tuple[Task, ...]
+
+
+class Refresh(Protocol):
+    """Whether a host's package lists may be renewed, asked right before, and told what came of it."""
+
+    def begin(self, item: Selected) -> bool: ...
+    def end(self, item: Selected, looked: Looked) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -50,32 +59,38 @@ def look(
     work: Work,
     *,
     configuration: str,
-    refresh: frozenset[str] = frozenset(),
+    refresh: Refresh,
     machine_ids: Mapping[str, str],
     unfinished: Mapping[str, Sequence[Change]],
 ) -> Seen:
-    """Probe and plan all hosts at once; `refresh` names the hosts whose package lists are renewed first."""
+    """Probe and plan all hosts at once; `refresh` says whose package lists are renewed first, and records it."""
 
     def one(item: Selected) -> Looked:
         name = item.host.name
+        if work.stop.is_set():
+            return Looked(item.host, reason=Reason.INTERRUPTED, detail="ended before this host was looked at")
         work.progress.host(name, None, "probing")
-        return probing.look(
+        renew = refresh.begin(item)
+        looked = probing.look(
             item.host,
             item.tasks,
             work,
-            refresh=name in refresh,
+            refresh=renew,
             machine_id=machine_ids.get(name, ""),
             unfinished=unfinished.get(name, ()),
         )
+        if renew:
+            refresh.end(item, looked)
+        return looked
 
     ssh = work.settings.ssh
     limit = ssh.connect_timeout + ssh.login_timeout + ssh.probe_deadline + PROBE_GRACE_SECONDS
     looked: dict[str, Looked] = {}
-    asked = [item for item in selected if item.tasks]
+    asked = [item for item in selected if item.tasks or unfinished.get(item.host.name)]
     work.progress.start(len(asked), "probe")
     for item, result in FanOut(one, ssh.parallel, limit).results(asked):
         seen = result if isinstance(result, Looked) else _stumbled(item.host, result)
-        looked[item.host.name] = seen
+        looked[item.host.name] = seen if item.tasks else _only_recalled(seen)
         work.progress.host(item.host.name, reporting.state_of_look(seen), seen.detail)
     work.progress.finish()
     looked = _one_name_per_machine([item.host.name for item in asked], looked)
@@ -86,39 +101,60 @@ def look(
 def given(plan: Plan, selected: Sequence[Selected]) -> Seen:
     """A plan that was made earlier, as if the fleet had just been looked at; its objects are checked at each change."""
     hosts = {item.host.name: item.host for item in selected}
-    return Seen(plan, {host.host: Looked(hosts[host.host], plan=host) for host in plan.hosts})
+    looked = {host.host: Looked(hosts[host.host], plan=host, machine_id=host.machine_id) for host in plan.hosts}
+    for item in plan.not_planned:
+        if item.host in hosts:
+            looked[item.host] = Looked(hosts[item.host], reason=item.reason, detail=f"when planned: {item.detail}")
+    return Seen(plan, looked)
+
+
+def with_recalled(given: Seen, asked: Seen) -> Seen:
+    """A given plan with what its hosts told of earlier, unfinished changes."""
+    looked = dict(given.looked)
+    for host, found in asked.looked.items():
+        looked[host] = replace(looked.get(host, found), recalled=found.recalled)
+    return replace(given, looked=looked)
 
 
 def judge(selected: Sequence[Selected], seen: Seen, work: Work, guards: Mapping[str, Guards]) -> Judged:
     """Ask the gate about every change of the fleet's plan."""
     by_name = {item.host.name: item for item in selected}
     decisions = {}
+    granted = 0  # the budget is the fleet's, not each host's
     for host_plan in seen.plan.hosts:
-        item = by_name[host_plan.host]
-        answers = gate.decide(item.host, host_plan, item.tasks, work.settings, guards[host_plan.host])
+        item, guard = by_name[host_plan.host], guards[host_plan.host]
+        guard = replace(guard, actions_left=max(0, guard.actions_left - granted))
+        answers = gate.decide(item.host, host_plan, item.tasks, work.settings, guard)
+        granted += sum(answer.allowed for answer in answers)
         decisions[host_plan.host] = {answer.change_id: answer for answer in answers}
     return Judged(seen, decisions)
 
 
-def make(selected: Sequence[Selected], judged: Judged, work: Work, ledger: Ledger) -> Judged:
+def make(selected: Sequence[Selected], judged: Judged, work: Work, ledger: Ledger, brakes: Brakes) -> Judged:
     """Make what the gate allowed, host by host in parallel, each recorded before and after."""
     todo = [(item, steps) for item in selected if (steps := _allowed_steps(item, judged, work))]
     machine_ids = {plan.host: plan.machine_id for plan in judged.seen.plan.hosts}
 
-    def one(job: tuple[Selected, list[Step]]) -> dict[str, Outcome]:
+    outcomes: dict[str, dict[str, Outcome]] = {item.host.name: {} for item, _ in todo}
+
+    def one(job: tuple[Selected, list[Step]]) -> None:
         item, steps = job
-        return applying.apply(item.host, machine_ids[item.host.name], steps, applying.actors(item.tasks), work, ledger)
+        name = item.host.name
+        acting = applying.actors(item.tasks)
+        applying.apply(item.host, machine_ids[name], steps, acting, work, ledger, brakes, outcomes[name])
 
     ssh = work.settings.ssh
     limit = ssh.connect_timeout + ssh.login_timeout + ssh.apply_deadline + PROBE_GRACE_SECONDS
-    outcomes: dict[str, Mapping[str, Outcome]] = {}
+    made: dict[str, Mapping[str, Outcome]] = {}
     work.progress.start(len(todo), "apply")
     for (item, steps), result in FanOut(one, ssh.parallel, limit).results(todo):
-        made = _lost(steps, result) if isinstance(result, Exception) else result
-        outcomes[item.host.name] = made
-        work.progress.host(item.host.name, reporting.state_of_outcomes(made), "")
+        name = item.host.name
+        if isinstance(result, Exception):
+            brakes.overdue(name)
+        made[name] = _complete(steps, dict(outcomes[name]), result)
+        work.progress.host(name, reporting.state_of_outcomes(made[name]), "")
     work.progress.finish()
-    return Judged(judged.seen, judged.decisions, outcomes)
+    return replace(judged, outcomes=made)
 
 
 def host_reports(selected: Sequence[Selected], judged: Judged) -> tuple[HostReport, ...]:
@@ -127,13 +163,14 @@ def host_reports(selected: Sequence[Selected], judged: Judged) -> tuple[HostRepo
     reports = []
     for item in selected:
         name = item.host.name
-        plan = plans.get(name)
-        if not item.tasks:
-            reports.append(HostReport(name, State.SKIPPED, Reason.NOT_SELECTED, "no task is for this host"))
-        elif plan is None:
-            reports.append(reporting.without_plan(judged.seen.looked[name]))
+        plan, looked = plans.get(name), judged.seen.looked.get(name)
+        if plan is not None:
+            report = reporting.with_plan(plan, judged.decisions.get(name, {}), judged.outcomes.get(name, {}))
+        elif looked is not None:
+            report = reporting.without_plan(looked)
         else:
-            reports.append(reporting.with_plan(plan, judged.decisions.get(name, {}), judged.outcomes.get(name, {})))
+            report = HostReport(name, State.SKIPPED, Reason.NOT_SELECTED, "nothing of this run is for this host")
+        reports.append(reporting.with_unfinished(report, looked.recalled if looked else ()))
     return tuple(reports)
 
 
@@ -153,18 +190,24 @@ def _allowed_steps(item: Selected, judged: Judged, work: Work) -> list[Step]:
 def _stumbled(host: Host, error: Exception) -> Looked:
     return Looked(
         host,
-        reason=Reason.DEADLINE if isinstance(error, Overdue) else Reason.INTERNAL_ERROR,
+        reason=Reason.DEADLINE if isinstance(error, OverdueError) else Reason.INTERNAL_ERROR,
         detail=f"{type(error).__name__}: {error}",
     )
 
 
-def _lost(steps: Sequence[Step], error: Exception) -> dict[str, Outcome]:
-    detail = f"{type(error).__name__}: {error}; looked up at the next start"
-    return {
-        change.id: Outcome(change.id, State.UNKNOWN, Reason.INTERNAL_ERROR, detail)
-        for step in steps
-        for change in step.changes
-    }
+def _complete(steps: Sequence[Step], outcomes: dict[str, Outcome], result: Exception | None) -> dict[str, Outcome]:
+    """What was recorded, and unknown for the rest of a host whose work did not come back."""
+    detail = f"{type(result).__name__}: {result}; looked up at the next start"
+    for change in (change for step in steps for change in step.changes):
+        outcomes.setdefault(change.id, Outcome(change.id, State.UNKNOWN, Reason.INTERNAL_ERROR, detail))
+    return outcomes
+
+
+def _only_recalled(looked: Looked) -> Looked:
+    """A host that was only asked what became of earlier changes."""
+    if looked.plan is None:
+        return looked
+    return replace(looked, plan=None, reason=Reason.NOT_SELECTED, detail="no task is for this host")
 
 
 def _one_name_per_machine(names: Sequence[str], looked: dict[str, Looked]) -> dict[str, Looked]:
@@ -177,7 +220,8 @@ def _one_name_per_machine(names: Sequence[str], looked: dict[str, Looked]) -> di
             continue
         owner = owners.setdefault(plan.machine_id, name)
         if owner != name:
-            result[name] = Looked(looked[name].host, reason=Reason.SAME_MACHINE, detail=f"the same machine as {owner}")
+            detail = f"the same machine as {owner}"
+            result[name] = replace(looked[name], plan=None, reason=Reason.SAME_MACHINE, detail=detail)
     return result
 
 
@@ -190,4 +234,5 @@ def _seal(work: Work, configuration: str, looked: Sequence[Looked]) -> Plan:
         expires_at=created + timedelta(hours=work.settings.guards.plan_valid_hours),
         configuration=configuration,
         hosts=tuple(plans),
+        not_planned=tuple(NotPlanned(i.host.name, i.reason, i.detail) for i in looked if i.plan is None),
     ).sealed()

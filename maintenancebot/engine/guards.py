@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from maintenancebot.engine.cycle import Judged, Selected
+from maintenancebot.engine.probing import Looked
 from maintenancebot.engine.work import Work
-from maintenancebot.model import Autonomy, State, TaskType
+from maintenancebot.errors import StoreError
+from maintenancebot.model import Action, Autonomy, Json, State, TaskType
 from maintenancebot.plan.document import HostPlan, Plan, plan_to_json
 from maintenancebot.policy import breakers, budgets, windows
+from maintenancebot.policy.approvals import ApprovalState
 from maintenancebot.policy.gate import Guards
 from maintenancebot.store import Store
 
@@ -41,7 +45,7 @@ def read(store: Store, selected: Sequence[Selected], plan: Plan, work: Work) -> 
             known_machine_id=store.machines.known(host.host),
             breaker=breakers.objection(store.breakers.get(host.host), now),
             actions_left=left,
-            fleet_share=changing / len(selected) if selected else 0.0,
+            fleet_share=changing / max(work.fleet, len(selected), 1),
             approved=approved,
         )
         for host in plan.hosts
@@ -57,25 +61,48 @@ def actions_left(store: Store, work: Work, now: datetime) -> int:
     )
 
 
-def may_refresh(store: Store, selected: Sequence[Selected], work: Work) -> frozenset[str]:
-    """The hosts whose package lists may be renewed: a change like any other, so the host-wide guards are asked first."""
-    now = work.now()
-    if store.guard.stopped() or not store.audit.probe_writable() or windows.freeze_reason(work.settings, now):
-        return frozenset()
-    return frozenset(
-        item.host.name
-        for item in selected
-        if not item.host.maintenance
-        and not windows.closed_reason(work.settings, item.host, now)
-        and any(t.type is TaskType.PACKAGE_UPDATE and t.approval is not Autonomy.OBSERVE for t in item.tasks)
-    )
+class RefreshBook:
+    """Renewing package lists is a change like any other: asked for right before each host, written down around it."""
 
+    def __init__(self, store: Store, work: Work, *, wanted: bool) -> None:
+        self._store = store
+        self._work = work
+        self._wanted = wanted
 
-def audit_refresh(store: Store, hosts: frozenset[str], work: Work) -> None:
-    """Write down whose lists are about to be renewed; raises StoreError, and then none is."""
-    for host in sorted(hosts):
-        body = {"action": "refresh_package_lists"}
-        store.audit.append("refresh", run=work.run_id, host=host, body=body, at=work.now())
+    def begin(self, item: Selected) -> bool:
+        """Whether this host's lists may be renewed now; the intent is on disk then."""
+        if not self._wanted or not self._may(item):
+            return False
+        try:
+            self._record("intent", item.host.name, {})
+        except StoreError:
+            return False
+        return True
+
+    def end(self, item: Selected, looked: Looked) -> None:
+        """Write down what came of it; if that fails, the next question to the store says no."""
+        tasks = looked.plan.tasks if looked.plan else ()
+        told = next((task for task in tasks if task.type is TaskType.PACKAGE_UPDATE), None)
+        state = State.UNKNOWN if told is None or told.state is State.UNKNOWN else State.DONE
+        reason = looked.reason if told is None else told.reason
+        with suppress(StoreError):
+            self._record("outcome", item.host.name, {"state": state.value, "reason": reason.value})
+
+    def _may(self, item: Selected) -> bool:
+        now, settings, host = self._work.now(), self._work.settings, item.host
+        wanted = any(t.type is TaskType.PACKAGE_UPDATE and t.approval is not Autonomy.OBSERVE for t in item.tasks)
+        return (
+            wanted
+            and not host.maintenance
+            and not self._work.stop.is_set()
+            and not windows.freeze_reason(settings, now)
+            and not windows.closed_reason(settings, host, now)
+            and self._store.guard.stopped() is None
+        )
+
+    def _record(self, kind: str, host: str, more: dict[str, Json]) -> None:
+        body = {"action": Action.REFRESH_PACKAGE_LISTS.value, **more}
+        self._store.audit.append(kind, run=self._work.run_id, host=host, body=body, at=self._work.now())
 
 
 def ask_for_approval(store: Store, judged: Judged, work: Work) -> list[str]:
@@ -89,6 +116,9 @@ def ask_for_approval(store: Store, judged: Judged, work: Work) -> list[str]:
     if not waiting:
         return []
     now = work.now()
+    asked = _asked_already(store, waiting, now)
+    if asked:
+        return [_how_to_approve(len(waiting), asked)]
     plan = Plan(
         run_id=work.run_id,
         created_at=now,
@@ -97,11 +127,23 @@ def ask_for_approval(store: Store, judged: Judged, work: Work) -> list[str]:
         hosts=tuple(part for host in judged.seen.plan.hosts if (part := _only(host, waiting)).changes),
     ).sealed()
     store.approvals.request(plan.digest, plan_to_json(plan), by=work.run_id, at=now, expires_at=plan.expires_at)
-    return [f"{len(waiting)} changes wait for approval: maintenancebot approvals approve {plan.digest[:12]}"]
+    return [_how_to_approve(len(waiting), plan.digest)]
+
+
+def _asked_already(store: Store, waiting: set[str], now: datetime) -> str:
+    """The digest of an open request for exactly these changes: the same question is not asked twice."""
+    for approval in store.approvals.latest():
+        if approval.state is ApprovalState.PENDING and approval.expires_at > now and set(approval.changes) == waiting:
+            return approval.digest
+    return ""
+
+
+def _how_to_approve(count: int, digest: str) -> str:
+    return f"{count} changes wait for approval: maintenancebot approvals approve {digest[:12]}"
 
 
 def learn(store: Store, judged: Judged, work: Work) -> None:
-    """Remember machines, count what failed, use up approvals."""
+    """Remember machines, count what failed."""
     now = work.now()
     for plan in judged.seen.plan.hosts:
         if not store.machines.known(plan.host):

@@ -27,10 +27,10 @@ class Ledger:
             return Reason.AUDIT_UNWRITABLE
         return Reason.STOPPED if self._store.guard.stopped() is not None else Reason.NONE
 
-    def intend(self, host: str, steps: Sequence[Step]) -> bool:
+    def intend(self, host: str, machine_id: str, steps: Sequence[Step]) -> bool:
         """Write down what will be done to a host, before its first change; False: do nothing."""
         try:
-            self._store.intents.record(self._run_id, host, self._digest, steps, at=self._now())
+            self._store.intents.record(self._run_id, host, self._digest, steps, at=self._now(), machine_id=machine_id)
         except StoreError:
             self._broken.set()
             return False

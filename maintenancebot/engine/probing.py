@@ -17,6 +17,7 @@ from maintenancebot.remote.session import Session
 from maintenancebot.settings import Settings, Task
 
 LOCK_WAIT_SECONDS = 30
+FINDINGS_CAP = 200_000  # of one host; a task's own limits are far below
 RECALL = "recall"
 
 _STATES = {"ok": State.DONE, "unknown": State.UNKNOWN, "skipped": State.SKIPPED}
@@ -31,6 +32,7 @@ class Looked:
     reason: Reason = Reason.NONE
     detail: str = ""
     recalled: tuple[Outcome, ...] = ()
+    machine_id: str = ""  # of the machine that answered
 
 
 @dataclass
@@ -69,7 +71,7 @@ def look(
         answer = _ask(session, request, work)
         assert answer.facts is not None
         plan = _plan(host, tasks, work, answer, session, probed_at)
-        return Looked(host, plan=plan, recalled=_recalled(unfinished, answer))
+        return Looked(host, plan=plan, recalled=_recalled(unfinished, answer), machine_id=plan.machine_id)
     except RemoteError as error:
         return Looked(host, reason=error.reason, detail=str(error))
     finally:
@@ -136,6 +138,8 @@ def _take(answer: _Answer, kind: str, payload: Mapping[str, Json], now: datetime
         elif kind == "finding":
             task = str(payload["task"])
             found = answer.findings.setdefault(task, [])
+            if sum(map(len, answer.findings.values())) > FINDINGS_CAP:
+                raise RemoteError(Reason.GARBLED, f"the host sent more than {FINDINGS_CAP} findings")
             found += [Finding(task, str(i["kind"]), str(i["subject"]), dict(i["data"])) for i in payload["items"]]
         elif kind == "task":
             task = str(payload["task"])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from maintenancebot.engine.cycle import Seen
 from maintenancebot.engine.work import Work
-from maintenancebot.model import Outcome, Reason, State
+from maintenancebot.model import Change, Outcome, Reason, State
 from maintenancebot.store import Intent, Store
 
 
@@ -19,25 +19,38 @@ def unfinished(store: Store, hosts: Sequence[str]) -> dict[str, list[Intent]]:
     return found
 
 
+def changes(open_intents: Mapping[str, Sequence[Intent]]) -> dict[str, list[Change]]:
+    """What the hosts are asked about."""
+    return {host: [intent.change for intent in intents] for host, intents in open_intents.items()}
+
+
 def settle(store: Store, open_intents: Mapping[str, Sequence[Intent]], seen: Seen, work: Work) -> list[str]:
     """Record what was found of each unfinished change and return it in words; a read-only store records nothing.
 
-    A host that could not be looked at keeps its open intents for the next start; so does a change that is still at work.
+    A host that could not be looked at keeps its open intents for the next start; so does a change that is still at
+    work, and one that was meant for another machine than the one that answers now.
     """
     notes = []
     for host, intents in open_intents.items():
-        recalled = {outcome.change_id: outcome for outcome in seen.looked[host].recalled} if host in seen.looked else {}
-        for run_id in dict.fromkeys(intent.run_id for intent in intents):
-            found: list[Outcome] = []
-            for intent in intents:
-                outcome = recalled.get(intent.change.id)
-                if intent.run_id == run_id:
-                    notes.append(_words(intent, outcome))
-                    if outcome is not None and outcome.reason is not Reason.BUSY:
-                        found.append(outcome)
-            if found and not store.read_only:
-                store.intents.close(run_id, found, host=host, at=work.now())
+        looked = seen.looked.get(host)
+        recalled = {outcome.change_id: outcome for outcome in looked.recalled} if looked else {}
+        found: dict[str, list[Outcome]] = {}
+        for intent in intents:
+            outcome = recalled.get(intent.change.id)
+            if outcome and looked and intent.machine_id and looked.machine_id != intent.machine_id:
+                outcome = Outcome(
+                    intent.change.id, State.UNKNOWN, Reason.MACHINE_CHANGED, "another machine answers now"
+                )
+            notes.append(_words(intent, outcome))
+            if outcome is not None and outcome.reason not in _STILL_OPEN:
+                found.setdefault(intent.run_id, []).append(outcome)
+        for run_id, outcomes in found.items():
+            if not store.read_only:
+                store.intents.close(run_id, outcomes, host=host, at=work.now())
     return notes
+
+
+_STILL_OPEN = frozenset({Reason.BUSY, Reason.MACHINE_CHANGED})
 
 
 def _words(intent: Intent, outcome: Outcome | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from maintenancebot.engine.probing import Looked
 from maintenancebot.model import (
@@ -24,6 +25,8 @@ VERDICT = "verdict_state"  # a planner's verdict beside its changes, e.g. an exp
 _OF_HOST = {
     Reason.MACHINE_CHANGED: State.SKIPPED,
     Reason.SAME_MACHINE: State.SKIPPED,
+    Reason.INTERRUPTED: State.SKIPPED,
+    Reason.NOT_SELECTED: State.SKIPPED,
 }
 
 
@@ -49,6 +52,16 @@ def with_plan(plan: HostPlan, decisions: Mapping[str, Decision], outcomes: Mappi
     tasks = tuple(_task(task, decisions, outcomes) for task in plan.tasks)
     state = worst([task.state for task in tasks])
     return HostReport(plan.host, state, _shared_reason(tasks, state), "", tasks, _facts(plan))
+
+
+def with_unfinished(report: HostReport, recalled: Sequence[Outcome]) -> HostReport:
+    """A host whose earlier, unfinished changes turned out bad, or could not be settled, is not well."""
+    bad = [outcome for outcome in recalled if outcome.state in (State.FAILED, State.UNKNOWN)]
+    if not bad:
+        return report
+    state = worst([report.state, *(outcome.state for outcome in bad)])
+    detail = f"{len(bad)} changes of an earlier run ended badly or unknown; see the notes"
+    return replace(report, state=state, reason=Reason.UNFINISHED, detail=detail)
 
 
 def _task(task: TaskPlan, decisions: Mapping[str, Decision], outcomes: Mapping[str, Outcome]) -> TaskReport:
@@ -83,7 +96,7 @@ def _with_freed(task: TaskPlan, changes: Sequence[ChangeReport]) -> dict[str, Js
     for key in ("freed_now", "freed_at_purge"):
         found = [change.measured[key] for change in changes if key in change.measured]
         if found:
-            facts[key] = sum(int(value) for value in found)
+            facts[key] = sum(value for value in found if isinstance(value, int))
     return facts
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from maintenancebot.catalog import TRASH, TRASH_PROBE, TrashItem
 from maintenancebot.engine import applying, guards, probing
+from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.cycle import Selected
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.work import Work
@@ -75,7 +76,7 @@ def restore(host: Host, found: Found, to: str, work: Work, store: Store) -> Outc
     if not decision.allowed:
         return Outcome(decision.change_id, decision.state, decision.reason, decision.detail)
     ledger = Ledger(store, work.run_id, sealed.digest, work.now)
-    outcomes = applying.apply(host, plan.machine_id, [step], {step.task: TRASH}, work, ledger)
+    outcomes = applying.apply(host, plan.machine_id, [step], {step.task: TRASH}, work, ledger, Brakes(work, ledger))
     return outcomes[decision.change_id]
 
 

@@ -23,3 +23,4 @@ class Work:
     now: Callable[[], datetime]
     progress: Progress
     stop: threading.Event  # set by a signal: end after the change in hand
+    fleet: int = 0  # hosts in the inventory, of which this run may see a part

@@ -13,7 +13,7 @@ PARENTS = ("/etc", "/var", "/var/lib", "/var/lib/apt", "/var/lib/dpkg", "/var/li
 PRIVATE = frozenset(["auth.conf", "auth.conf.d", "keyrings", "trusted.gpg", "trusted.gpg.d", "lock", "partial"])
 """Names below these folders that apt does not need to read for looking."""
 
-LIMIT = 300
+LIMIT = 120
 NO_CACHE = ["-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="]
 NO_LOCK = ["-o", "Debug::NoLocking=1"]
 BATCH = 2000

@@ -153,17 +153,33 @@ def checks_expiry(asker):
 def renew(out, lock_timeout):
     """Run `apt-get update` as root; ("", "") or (reason, detail). Exit code 0 with a mirror down counts as failed."""
     argv = [tools.find("apt-get"), "-q", "-o", "APT::Update::Error-Mode=any", "-o", "Acquire::Retries=2", "update"]
-    end = time.monotonic() + lock_timeout
+    end = time.monotonic() + tools.time_for(lock_timeout)
     while True:
+        before = looked_after()
         answer = tools.run(argv, out=out, limit=RENEW_LIMIT)
         errors = frames.text(answer.stderr)
         lock = LOCKED.search(errors)
         if not lock:
-            return judge(answer, errors)
+            reason, detail = judge(answer, errors)
+            if not reason and looked_after() == before:
+                return "lists_failed", "apt-get update ended well without looking after its lists"
+            return reason, detail
         left = end - time.monotonic()
         if left <= 0:
             return "busy", "%s is held by %s" % (lock.group(1), dpkg.holder(lock.group(1)) or "another process")
         dpkg.wait_for_locks(left, out, [lock.group(1)])
+
+
+def looked_after(folder=apt.LISTS):
+    """What any renewal changes, by which one that did nothing is told: the times of the lists and of `partial`."""
+    times = []
+    for place in (folder, folder + "/partial"):
+        try:
+            found = os.stat(place)
+            times.append((found.st_mtime_ns, found.st_ctime_ns))
+        except OSError:
+            times.append(None)
+    return times
 
 
 def judge(answer, errors):

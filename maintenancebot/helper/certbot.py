@@ -13,6 +13,7 @@ from .results import outcome, outcomes
 NAME = re.compile(r"[A-Za-z0-9*_][A-Za-z0-9.*_-]*")
 RUN_SECONDS = 900
 SERVED_SECONDS = 20
+NOT_DUE = re.compile(r"not (?:yet )?due for renewal|No renewals were attempted", re.IGNORECASE)
 BUSY = "Another instance of Certbot is already running"
 CONFIG = re.compile(r"^\s*(authenticator|pre_hook|http01_port)\s*=\s*(.+?)\s*$", re.MULTILINE)
 TELLING = tuple(re.compile(w, re.IGNORECASE) for w in ("^detail:", "with error:", "error|fail|unable|could not"))
@@ -142,10 +143,13 @@ def _judge(number, planned, code, said, before, out):
     measured = {"serial_before": before, "serial_after": after, "exit_code": code}
     if code is None:
         return outcome(number, "unknown", "timeout", "certbot still runs and was left alone", **measured)
-    if after == before or after is None:
+    if after is None:
+        detail = "the lineage has no certificate any more; %s" % _error_line(said, code)
+        return outcome(number, "failed", "renewal_failed", detail, **measured)
+    if after == before:
         if BUSY in said:
             return outcome(number, "skipped", "busy", "another certbot is running", **measured)
-        if code == 0:
+        if code == 0 and NOT_DUE.search(said):
             return outcome(number, "nothing", "not_due", "certbot says that it is not due yet", **measured)
         return outcome(number, "failed", "renewal_failed", _error_line(said, code), **measured)
     served = _await_served(planned.get("served", []), after, out)

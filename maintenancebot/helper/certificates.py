@@ -4,7 +4,8 @@ Only certificates leave the host, and they are public; keys are compared here, b
 """
 
 import base64
-import glob
+import fnmatch
+import itertools
 import os
 import re
 import stat
@@ -17,6 +18,9 @@ from .results import Result
 LIVE = "/etc/letsencrypt/live"
 RENEWAL = "/etc/letsencrypt/renewal"
 MOST_FILES = 300
+MOST_LOOKED_AT = 5000
+MOST_NAMES = 100000
+"""Certificates reported, files read for them, and names seen while patterns are followed: others may add junk."""
 MOST_IN_A_FILE = 20
 FILE_BYTES = 256 * 1024
 HANDSHAKE_SECONDS = 3
@@ -26,6 +30,8 @@ NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_L
 STARTTLS_PORTS = (25, 587, 143, 110, 5432, 389)
 BLOCK = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----\s.*?-----END (?:X509 )?CERTIFICATE-----", re.DOTALL)
 KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+PUBLIC_KEY = re.compile(rb"-----BEGIN PUBLIC KEY-----\n([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----")
+KEY_SECONDS = 10
 HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+")
 
 
@@ -47,9 +53,11 @@ class Source:
 
 
 class Looked:
-    """What could not be looked at."""
+    """What could not be looked at, and what is left of the limits."""
 
     def __init__(self):
+        self.keys = Keys()
+        self.names_left = MOST_NAMES
         self.unreadable = []
         self.unseen = []
         self.not_tls = []
@@ -61,14 +69,14 @@ def probe(args, out):
     """Report a finding for each certificate file and each served certificate. `args`: files (globs), ports."""
     looked = Looked()
     sources, names = _sources(args["files"], looked)
-    for path in sorted(sources)[:MOST_FILES]:
-        _report_file(path, sources[path], out, looked)
+    _report_files(sources, out, looked)
     names |= {source.lineage for source in sources.values() if HOST_NAME.fullmatch(source.lineage)}
     _served(args["ports"], sorted(names), out, looked)
     facts = {"not_tls": looked.not_tls, "unreadable": looked.unreadable[:20], "unseen_ports": looked.unseen}
     facts["certbot"] = _certbot_there()
     facts["not_checked_yet"] = sorted({one.port for one in listeners.listening(STARTTLS_PORTS) if one.seen})
-    facts["left_out"] = looked.left_out + max(0, len(sources) - MOST_FILES)
+    facts["left_out"] = looked.left_out
+    facts["keys_not_compared"] = looked.keys.failed
     if looked.lacks:
         return Result(
             "unknown", "lacks", "this host's python3 has no ssl: what its ports serve was not looked at", facts
@@ -121,13 +129,61 @@ def _lineage_files(looked):
 
 
 def _glob(pattern, looked):
-    """The files that a pattern names; a folder that may not be listed is told."""
-    fixed = pattern[: re.search(r"[*?\[]|$", pattern).start()].rpartition("/")[0] or "/"
-    if os.path.isdir(fixed) and not os.access(fixed, os.R_OK | os.X_OK):
-        if fixed != LIVE:  # told already
-            looked.unreadable.append(fixed)
+    """The files that a pattern names; a folder that may not be listed is told.
+
+    Links are followed where a pattern names them, since certbot's files are links, but not by `**`: a link to its own
+    folder would have no end.
+    """
+    parts = [part for part in pattern.split("/") if part]
+    fixed = next((n for n, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))
+    start = "/" + "/".join(parts[:fixed])
+    if fixed == len(parts):
+        return [start] if os.path.lexists(raw(start)) else []
+    if os.path.isdir(start) and not os.access(start, os.R_OK | os.X_OK):
+        if start != LIVE:  # told already
+            looked.unreadable.append(start)
         return []
-    return [text(path) for path in glob.iglob(raw(pattern), recursive=True)]
+    return (text(path) for path in _match(raw(start), [raw(part) for part in parts[fixed:]], looked))
+
+
+def _match(start, parts, looked):
+    """Paths below a folder that fit the parts of a pattern, in order, until the limit of names."""
+    waiting = [(start, 0)]
+    while waiting:
+        folder, at = waiting.pop()
+        if parts[at] == b"**" and at + 1 < len(parts):
+            waiting.append((folder, at + 1))
+        deep = parts[at] == b"**"
+        inner = []
+        for name in _listed(folder, looked):
+            path = os.path.join(folder, name)
+            if not ((deep and name[:1] != b".") or (not deep and _fits(name, parts[at]))):
+                continue
+            if at + 1 == len(parts):
+                yield path
+            if deep and os.path.isdir(path) and not os.path.islink(path):
+                inner.append((path, at))
+            elif not deep and at + 1 < len(parts) and os.path.isdir(path):
+                inner.append((path, at + 1))
+        waiting += reversed(inner)
+
+
+def _fits(name, part):
+    return fnmatch.fnmatchcase(name, part) and (name[:1] != b"." or part[:1] == b".")
+
+
+def _listed(folder, looked):
+    """The names of a folder in order; above the limit none, and that is told."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in itertools.islice(entries, looked.names_left + 1))
+    except OSError:
+        return []
+    if len(names) > looked.names_left:
+        looked.left_out += 1
+        names = names[: looked.names_left]
+    looked.names_left -= len(names)
+    return names
 
 
 def read_certificates(path):
@@ -150,7 +206,24 @@ def read_certificates(path):
     return found, bool(KEY.search(data))
 
 
+def _report_files(sources, out, looked):
+    """Report each certificate: what programs use first, then what a pattern found, where anything may lie."""
+    left = MOST_FILES
+    order = sorted(sources, key=lambda path: (sources[path].origins == ["configured"], path))
+    spoke = time.monotonic()
+    for path in order[:MOST_LOOKED_AT]:
+        if left <= 0:
+            looked.left_out += 1
+            continue
+        if time.monotonic() - spoke > tools.ALIVE_SECONDS:
+            out.alive("looking at certificate files")
+            spoke = time.monotonic()
+        left -= _report_file(path, sources[path], out, looked)
+    looked.left_out += max(0, len(order) - MOST_LOOKED_AT)
+
+
 def _report_file(path, source, out, looked):
+    """Report one file; whether there was something to report."""
     try:
         chain, has_key = read_certificates(path)
     except OSError as error:
@@ -159,9 +232,9 @@ def _report_file(path, source, out, looked):
             looked.unreadable.append(path)
         elif named:
             out.finding("certificate", path, where="file", path=path, chain=[], error=str(error.strerror or error))
-        return
+        return named
     if not chain or len(chain) > MOST_IN_A_FILE:
-        return  # a key, DH parameters, or a bundle of authorities
+        return False  # a key, DH parameters, or a bundle of authorities
     out.finding(
         "certificate",
         path,
@@ -173,23 +246,40 @@ def _report_file(path, source, out, looked):
         names=sorted(source.names),
         lineage=source.lineage,
         renewable=bool(source.lineage) and os.path.isfile(os.path.join(RENEWAL, source.lineage + ".conf")),
-        key=_key_fits(path, source.key or (path if has_key else "")),
+        key=looked.keys.fit(path, source.key or (path if has_key else ""), out),
     )
+    return True
 
 
-def _key_fits(path, key):
-    """Whether certificate and private key have the same public half: match, mismatch or unknown."""
-    program = tools.find("openssl")
-    if not key or program is None:
-        return "unknown"
-    try:
-        of_certificate = tools.run([program, "x509", "-in", path, "-noout", "-pubkey"], limit=5)
-        of_key = tools.run([program, "pkey", "-in", key, "-pubout", "-passin", "pass:"], limit=5)
-    except OSError:
-        return "unknown"
-    if not of_certificate.ok or not of_key.ok or b"PUBLIC KEY" not in of_key.stdout:
-        return "unknown"
-    return "match" if of_certificate.stdout.split() == of_key.stdout.split() else "mismatch"
+class Keys:
+    """Compares certificates with private keys by their public halves; one hang of openssl is enough."""
+
+    def __init__(self):
+        self.failed = 0  # pairs that openssl gave no answer for
+        self._program = tools.find("openssl")
+
+    def fit(self, path, key, out):
+        """Whether certificate and private key belong together: match, mismatch or unknown."""
+        if not key or not os.path.isfile(raw(key)):
+            return "unknown"
+        of_certificate = self._public(out, "x509", "-in", path, "-noout", "-pubkey")
+        of_key = self._public(out, "pkey", "-in", key, "-pubout", "-passin", "pass:")
+        if of_certificate is None or of_key is None:
+            self.failed += 1
+            return "unknown"
+        return "match" if of_certificate == of_key else "mismatch"
+
+    def _public(self, out, *words):
+        if self._program is None:
+            return None
+        try:
+            answer = tools.run([self._program, *map(raw, words)], out=out, limit=KEY_SECONDS)
+        except OSError:
+            return None
+        if answer.timed_out:
+            self._program = None
+        found = PUBLIC_KEY.search(answer.stdout) if answer.ok else None
+        return found.group(1).split() if found else None
 
 
 def _served(ports, names, out, looked):

@@ -8,7 +8,31 @@ import time
 from . import frames
 
 PSEUDO = frozenset(
-    ["proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "securityfs", "debugfs", "tracefs", "pstore", "bpf", "mqueue", "hugetlbfs", "autofs", "configfs", "fusectl", "binfmt_misc", "ramfs", "nsfs", "rpc_pipefs", "efivarfs", "fuse.gvfsd-fuse", "fuse.portal"]
+    [
+        "proc",
+        "sysfs",
+        "devtmpfs",
+        "devpts",
+        "cgroup",
+        "cgroup2",
+        "securityfs",
+        "debugfs",
+        "tracefs",
+        "pstore",
+        "bpf",
+        "mqueue",
+        "hugetlbfs",
+        "autofs",
+        "configfs",
+        "fusectl",
+        "binfmt_misc",
+        "ramfs",
+        "nsfs",
+        "rpc_pipefs",
+        "efivarfs",
+        "fuse.gvfsd-fuse",
+        "fuse.portal",
+    ]
 )
 
 

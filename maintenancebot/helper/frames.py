@@ -13,7 +13,7 @@ class StdinClosed(Exception):
 
 
 class Writer:
-    """Writes frames; findings are gathered into batches so that a million of them need bounded memory and few writes."""
+    """Writes frames, one whole frame at a time whatever thread it comes from."""
 
     def __init__(self, stream, marker):
         self._stream = stream

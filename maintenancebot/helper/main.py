@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-from . import facts, frames, results
+from . import facts, frames, results, tools
 
 PROBES = {
     "patches": "patches",
@@ -30,6 +30,9 @@ STEPS = {
     "certificates.renew": ("certificates", "renew"),
 }
 """Step operation -> module and function `(step, out)`; there is no operation that runs a given command."""
+
+SLOW = ("patches",)
+"""Probes whose programs may wait long, for mirrors or for locks."""
 
 LOCK_FOLDERS = ("/root", "/")
 """A lock on a folder that exists everywhere writes nothing, and other users cannot open /root to hold it."""
@@ -77,7 +80,9 @@ def serve(request, reader, writer):
 
     signal.signal(signal.SIGALRM, expired)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a dropped login must not stop a change half-way
-    signal.alarm(max(1, int(request["deadline"])))
+    seconds = max(1, int(request["deadline"]))
+    signal.alarm(seconds)
+    tools.must_end_by(time.monotonic() + seconds)
     lock = None
     try:
         if request["protocol"] != PROTOCOL:
@@ -153,28 +158,46 @@ def watch_stdin(reader):
 
 
 def probe_all(tasks, writer):
-    """Run each task's probe; one that fails does not stop the next."""
-    for task in tasks:
-        out = frames.Output(writer, task["id"])
-        try:
-            module = importlib.import_module("." + PROBES[task["op"]], __package__)
-            result = module.probe(task["args"], out)
-        except (Deadline, BrokenPipeError, frames.StdinClosed):
-            out.flush()
-            raise
-        except Exception as error:
-            result = results.Result("unknown", "helper_error", describe(error))
+    """Run each task's probe; one that fails, or takes all the time, does not spoil what the others found.
+
+    Those whose programs may wait for networks and locks come last.
+    """
+    waiting = sorted(tasks, key=lambda task: task["op"] in SLOW)
+    try:
+        while waiting:
+            tell(waiting[0], probe_one(waiting[0], writer), writer)
+            waiting.pop(0)
+    except Deadline:
+        for task in waiting:
+            tell(task, results.Result("unknown", "deadline", "the host's deadline passed"), writer)
+
+
+def probe_one(task, writer):
+    """Run one probe to its end and return its result."""
+    out = frames.Output(writer, task["id"])
+    try:
+        module = importlib.import_module("." + PROBES[task["op"]], __package__)
+        return module.probe(task["args"], out)
+    except (Deadline, BrokenPipeError, frames.StdinClosed):
+        raise
+    except Exception as error:
+        return results.Result("unknown", "helper_error", describe(error))
+    finally:
         out.flush()
-        writer.send(
-            "task",
-            {
-                "task": task["id"],
-                "state": result.state,
-                "reason": result.reason,
-                "detail": result.detail[:1000],
-                "facts": result.facts,
-            },
-        )
+
+
+def tell(task, result, writer):
+    """Report the end of one task's probe."""
+    writer.send(
+        "task",
+        {
+            "task": task["id"],
+            "state": result.state,
+            "reason": result.reason,
+            "detail": result.detail[:1000],
+            "facts": result.facts,
+        },
+    )
 
 
 def apply_all(steps, reader, writer):

@@ -2,7 +2,7 @@
 
 
 class Result:
-    """How a task's probe ended: `state` is ok, unknown or skipped; `reason` is a word of the controller's closed list."""
+    """How a task's probe ended: `state` is ok, unknown or skipped; `reason` is of the controller's closed list."""
 
     def __init__(self, state="ok", reason="", detail="", facts=None):
         self.state = state

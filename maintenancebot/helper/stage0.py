@@ -1,8 +1,30 @@
 # First code on the host: builtins and the smallest modules only, since python3-minimal lacks json, subprocess and more.
-# It looks at what python3 offers, says so in a frame if that is too little, else unpacks the bundle from memory and runs it.
+# It looks at what python3 offers, says so in a frame if that is too little, else unpacks the bundle and runs it.
 import sys
 
-NEEDED = ["json", "zlib", "binascii", "os", "stat", "time", "errno", "struct", "fcntl", "select", "signal", "socket", "subprocess", "threading", "hashlib", "gzip", "tempfile", "re", "fnmatch", "importlib.abc", "importlib.util"]
+NEEDED = [
+    "json",
+    "zlib",
+    "binascii",
+    "os",
+    "stat",
+    "time",
+    "errno",
+    "struct",
+    "fcntl",
+    "select",
+    "signal",
+    "socket",
+    "subprocess",
+    "threading",
+    "hashlib",
+    "gzip",
+    "tempfile",
+    "re",
+    "fnmatch",
+    "importlib.abc",
+    "importlib.util",
+]
 
 
 def emit(stream, marker, sequence, kind, payload):
@@ -53,7 +75,7 @@ def main():
 
         def exec_module(self, module):
             name = module.__name__
-            exec(compile(sources[name], name.replace(".", "/"), "exec"), module.__dict__)
+            exec(compile(sources[name], name.replace(".", "/"), "exec"), module.__dict__)  # noqa: S102 # our own source
 
     sys.meta_path.insert(0, Loader())
     import mb_helper.main

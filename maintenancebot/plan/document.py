@@ -50,6 +50,15 @@ class HostPlan:
 
 
 @dataclass(frozen=True)
+class NotPlanned:
+    """A host that could not be looked at when the plan was made; it stays in every report of the plan."""
+
+    host: str
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """A fleet's plan."""
 
@@ -58,6 +67,7 @@ class Plan:
     expires_at: datetime
     configuration: str  # digest of the settings it was made with
     hosts: tuple[HostPlan, ...]
+    not_planned: tuple[NotPlanned, ...] = ()
     digest: str = ""
 
     def sealed(self) -> Plan:
@@ -113,6 +123,7 @@ def plan_to_json(plan: Plan) -> dict[str, Json]:
         "expires_at": plan.expires_at.isoformat(),
         "configuration": plan.configuration,
         "hosts": [_host_to_json(host) for host in plan.hosts],
+        "not_planned": [{"host": n.host, "reason": n.reason.value, "detail": n.detail} for n in plan.not_planned],
         "digest": plan.digest,
     }
 
@@ -135,6 +146,10 @@ def plan_from_json(document: Json) -> Plan:
             expires_at=_time(document["expires_at"]),
             configuration=_text(document["configuration"]),
             hosts=tuple(_host_from_json(host) for host in document["hosts"]),
+            not_planned=tuple(
+                NotPlanned(_text(item["host"]), Reason(item["reason"]), _text(item["detail"]))
+                for item in document["not_planned"]
+            ),
             digest=_text(document["digest"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -156,9 +171,7 @@ def check_usable(plan: Plan, now: datetime, configuration: str) -> None:
     if now < plan.created_at:
         raise PlanError(Reason.PLAN_CHANGED, "the plan was made in the future; check this machine's clock")
     if plan.configuration != configuration:
-        raise PlanError(
-            Reason.PLAN_CHANGED, "the configuration changed after the plan was made; make the plan anew"
-        )
+        raise PlanError(Reason.PLAN_CHANGED, "the configuration changed after the plan was made; make the plan anew")
 
 
 def canonical(value: Json) -> bytes:

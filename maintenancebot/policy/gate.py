@@ -54,7 +54,7 @@ class Proposal:
     change: Change
     settings: Settings
     earlier: int = 0  # allowed changes before this one, for the budget
-    totals: Mapping[str, Json] = field(default_factory=dict)  # of the task: files, bytes
+    totals: Mapping[str, int] = field(default_factory=lambda: {"files": 0, "bytes": 0})  # of the task's deletes
 
 
 Check = Callable[[Proposal, Guards], str | None]
@@ -97,7 +97,7 @@ def _observe(proposal: Proposal, _: Guards) -> str | None:
 def _clock(proposal: Proposal, _: Guards) -> str | None:
     limit = proposal.settings.guards.max_clock_skew_seconds
     offset = proposal.plan.clock_offset
-    if proposal.change.action in AGE_BASED and abs(offset) > limit:
+    if proposal.change.action in AGE_BASED and not abs(offset) <= limit:  # so that not-a-number is refused too
         return f"the host's clock is {offset:+.0f} s off; ages cannot be trusted"
     return None
 
@@ -126,7 +126,7 @@ def _path(change: Change) -> str:
 
 def _blast_radius(proposal: Proposal, guards: Guards) -> str | None:
     caps = proposal.settings.deletion.caps
-    files, size = int(proposal.totals.get("files", 0)), int(proposal.totals.get("bytes", 0))
+    files, size = proposal.totals["files"], proposal.totals["bytes"]
     if proposal.change.id in guards.approved:
         return None
     if proposal.change.action in DELETES:
@@ -134,7 +134,7 @@ def _blast_radius(proposal: Proposal, guards: Guards) -> str | None:
             return f"{files} objects are more than {caps.files}"
         if size > caps.bytes:
             return f"{size} bytes are more than {caps.bytes}"
-        tree = int(proposal.task_plan.facts.get("tree_files", 0))
+        tree = _number(proposal.task_plan.facts.get("tree_files"))
         if files >= caps.share_from_files and tree and files / tree > caps.share:
             return f"{files} of {tree} files are more than {caps.share:.0%} of the tree"
     if guards.fleet_share > proposal.settings.guards.fleet_share:
@@ -203,9 +203,12 @@ def decide(host: Host, plan: HostPlan, tasks: Sequence[Task], settings: Settings
     for task_plan in plan.tasks:
         totals = _totals(task_plan)
         for change in task_plan.changes:
-            proposal = Proposal(
-                host, plan, task_plan, by_name[task_plan.task], change, settings, earlier=allowed, totals=totals
-            )
+            task = by_name.get(task_plan.task)
+            if task is None:
+                no = Decision(change.id, State.SKIPPED, Reason.NOT_SELECTED, "the task is not for this host any more")
+                decisions.append(no)
+                continue
+            proposal = Proposal(host, plan, task_plan, task, change, settings, earlier=allowed, totals=totals)
             decision = ask(proposal, guards)
             allowed += decision.allowed
             decisions.append(decision)
@@ -225,7 +228,11 @@ def _first_no(proposal: Proposal, guards: Guards, asked: frozenset[Reason]) -> D
     return Decision(proposal.change.id, State.PLANNED)
 
 
-def _totals(task_plan: TaskPlan) -> dict[str, Json]:
+def _totals(task_plan: TaskPlan) -> dict[str, int]:
     deletes = [change for change in task_plan.changes if change.action in DELETES]
-    sizes = (int(change.object.get("size", 0) or 0) for change in deletes)
-    return {"files": len(deletes), "bytes": sum(sizes)}
+    return {"files": len(deletes), "bytes": sum(_number(change.object.get("size")) for change in deletes)}
+
+
+def _number(value: Json) -> int:
+    """A figure that came from a host: 0 unless it is a whole number."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -63,8 +63,9 @@ class HelperCall:
                 stdout, stderr = received
                 self._stderr += stderr[: STDERR_CAP - len(self._stderr)]
                 for kind, payload in self._parser.feed(stdout):
-                    self._heard, heard = True, time.monotonic()
+                    self._heard = True
                     yield from self._deliver(kind, payload)
+                    heard = time.monotonic()  # afterwards: what the caller did meanwhile is not the host's silence
         finally:
             execution.close()
 

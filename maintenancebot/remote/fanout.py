@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Overdue(Exception):
+class OverdueError(Exception):
     """A piece of work that did not end within its limit; its thread is left behind."""
 
 
@@ -44,7 +44,7 @@ class FanOut(Generic[Item, Result]):
                 for late in [i for i in open_ if i in started and time.monotonic() - started[i] > self._limit]:
                     open_.discard(late)
                     self._threads(items, todo, done, started, 1)  # in place of the one that is stuck
-                    yield items[late], Overdue(f"no end within {self._limit:.0f} s")
+                    yield items[late], OverdueError(f"no end within {self._limit:.0f} s")
                 continue
             if index in open_:
                 open_.discard(index)

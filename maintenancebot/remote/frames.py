@@ -11,7 +11,7 @@ from maintenancebot.model import Json, Reason
 
 NOISE_CAP = 1024 * 1024
 FRAME_CAP = 1024 * 1024
-TOTAL_CAP = 512 * 1024 * 1024
+TOTAL_CAP = 64 * 1024 * 1024
 
 
 def encode(marker: str, sequence: int, kind: str, payload: Json) -> bytes:

@@ -8,6 +8,7 @@ import shlex
 import socket
 import subprocess
 import time
+from contextlib import suppress
 
 from maintenancebot.errors import RemoteError
 from maintenancebot.model import Host, Reason
@@ -33,7 +34,9 @@ class LocalExecution:
             )
         except OSError as error:
             raise RemoteError(Reason.UNSUPPORTED, f"cannot start {argv[0]}: {error.strerror}") from error
-        assert self._process.stdin and self._process.stdout and self._process.stderr
+        assert self._process.stdin
+        assert self._process.stdout
+        assert self._process.stderr
         self._stdin = self._process.stdin
         os.set_blocking(self._stdin.fileno(), False)
         self._early = [bytearray(), bytearray()]  # what came while input was still being written
@@ -93,10 +96,8 @@ class LocalExecution:
         for stream in (self._process.stdout, self._process.stderr):
             if stream:
                 stream.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):  # it finishes its change in hand by itself
             self._process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            pass  # it finishes its change in hand by itself
 
 
 class LocalSession:

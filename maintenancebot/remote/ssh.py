@@ -105,16 +105,25 @@ class SshSession:
         """Start the helper's fixed command line, by sudo unless the login is root."""
         try:
             channel = self._transport().open_session(timeout=self._limits.login)
-            channel.settimeout(self._limits.login)
-            channel.exec_command((bundle.SUDO if self._become() else "") + bundle.COMMAND)
+            self._execute(channel, (bundle.SUDO if self._become() else "") + bundle.COMMAND)
         except TimeoutError as error:
             raise RemoteError(Reason.HUNG, "connected, but no channel was opened in time") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise RemoteError(Reason.LINK_LOST, f"no command can be started: {error}") from error
         return SshExecution(channel, self._limits.idle)
 
+    def _execute(self, channel: paramiko.Channel, command: str) -> None:
+        """Start a command; paramiko waits for sshd's yes without a limit, so the limit ends the connection."""
+        limit = threading.Timer(self._limits.login, self._transport().close)
+        limit.daemon = True
+        limit.start()
+        try:
+            channel.exec_command(command)
+        finally:
+            limit.cancel()
+
     def open_unix(self, path: str, timeout: float) -> Stream:
-        """Connect to a unix socket of the host through the same transport; a login that needs sudo by Docker's relay."""
+        """Connect to a unix socket of the host over the same transport; with sudo, by Docker's own relay."""
         try:
             return streamlocal.open_unix(self._transport(), path, timeout)
         except paramiko.ChannelException as error:

@@ -42,6 +42,7 @@ class Intent:
     change: Change
     plan_digest: str
     recorded_at: datetime
+    machine_id: str = ""  # of the machine that was to be changed
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ class Intents:
         self._database = database
         self._closing = Together(self._close_all)
 
-    def record(self, run_id: str, host: str, plan_digest: str, steps: Sequence[Step], *, at: datetime) -> None:
+    def record(
+        self, run_id: str, host: str, plan_digest: str, steps: Sequence[Step], *, at: datetime, machine_id: str = ""
+    ) -> None:
         """Write down every change of the steps before anything is touched; raises StoreError."""
         wanted = [(step, change, change_to_json(change)) for step in steps for change in step.changes]
         records = [
@@ -70,7 +73,7 @@ class Intents:
         ]
         if not wanted:
             return
-        common = {"run": run_id, "host": host, "plan_digest": plan_digest, "recorded_at": at}
+        common = {"run": run_id, "host": host, "plan_digest": plan_digest, "recorded_at": at, "machine_id": machine_id}
         with self._database.write() as connection:
             first = append_in(connection, records) - len(records) + 1
             rows = [
@@ -97,7 +100,7 @@ class Intents:
         with self._database.write() as connection:
             append_in(connection, [_record(*one) for one in every])
             connection.execute(_CLOSE, [_closed(*one) for one in every])
-            use_in(connection, [(outcome.change_id, ended.at) for ended, outcome in every if outcome.state in TOUCHED])
+            use_in(connection, [(outcome.change_id, ended.at) for ended, outcome in every if _touched(outcome)])
 
 
 def _record(ended: _Ended, outcome: Outcome) -> Record:
@@ -107,8 +110,12 @@ def _record(ended: _Ended, outcome: Outcome) -> Record:
         "detail": outcome.detail,
         "measured": dict(outcome.measured),
     }
-    kind = OUTCOME if outcome.state in TOUCHED else UNTOUCHED
+    kind = OUTCOME if _touched(outcome) else UNTOUCHED
     return Record(kind, ended.run_id, ended.host, body, ended.at, outcome.change_id)
+
+
+def _touched(outcome: Outcome) -> bool:
+    return outcome.begun and outcome.state in TOUCHED
 
 
 def _closed(ended: _Ended, outcome: Outcome) -> dict[str, Any]:
@@ -123,4 +130,6 @@ def _closed(ended: _Ended, outcome: Outcome) -> dict[str, Any]:
 
 
 def _intent(row: Any) -> Intent:
-    return Intent(row.run, row.host, row.step, change_from_json(row.change), row.plan_digest, row.recorded_at)
+    return Intent(
+        row.run, row.host, row.step, change_from_json(row.change), row.plan_digest, row.recorded_at, row.machine_id
+    )

@@ -21,6 +21,20 @@ class RunLock:
         self._path = state / "run.lock"
         self._file = -1
 
+    def is_held(self) -> bool:
+        """Whether some run is at work now; looks without leaving a trace."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     def __enter__(self) -> RunLock:
         location.prepare(self._path.parent)
         try:

@@ -110,6 +110,7 @@ intents = Table(
     Column("change", AsciiJson, nullable=False),
     Column("plan_digest", String(64), nullable=False),
     Column("recorded_at", Moment, nullable=False),
+    Column("machine_id", AsciiJson, nullable=False),
     Column("closed_at", Moment, index=True),
     Column("state", String(16)),
     Column("reason", String(32)),

@@ -315,7 +315,7 @@ def ask(step: str) -> Frame:
     return "step", {"step": step}
 
 
-def answer(step: str, change: Change, **changed: Any) -> Frame:
+def answer(step: str, change: Change, /, **changed: Any) -> Frame:
     told = {"change": change.id, "state": "done", "reason": "verified", "detail": "", "measured": {}, **changed}
     return "outcome", {"step": step, "outcomes": [told]}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from maintenancebot.remote.fanout import FanOut, Overdue
+from maintenancebot.remote.fanout import FanOut, OverdueError
 
 
 def test_results_and_exceptions_come_for_every_item() -> None:
@@ -30,8 +30,8 @@ def test_stuck_work_is_overdue_and_does_not_hold_up_the_rest() -> None:
     started = time.monotonic()
     results = dict(FanOut(work, 2, 1).results(list(range(10))))
     stuck.set()
-    assert isinstance(results[0], Overdue)
-    assert isinstance(results[1], Overdue)
+    assert isinstance(results[0], OverdueError)
+    assert isinstance(results[1], OverdueError)
     assert [results[n] for n in range(2, 10)] == list(range(2, 10))
     assert time.monotonic() - started < 15
 

@@ -73,6 +73,7 @@ def _create_runs() -> None:
         sa.Column("change", sa.Text, nullable=False),
         sa.Column("plan_digest", sa.String(64), nullable=False),
         sa.Column("recorded_at", sa.BigInteger, nullable=False),
+        sa.Column("machine_id", sa.Text, nullable=False),
         sa.Column("closed_at", sa.BigInteger),
         sa.Column("state", sa.String(16)),
         sa.Column("reason", sa.String(32)),
