@@ -7,7 +7,7 @@ import os
 import stat
 import time
 
-from . import archives, copies, streams
+from . import archives, copies, streams, usage
 from .frames import text
 from .results import Result
 
@@ -143,7 +143,7 @@ def _check_links(links, max_age, now):
 def _newest_settled(listed, data):
     """The newest copy that nobody is still writing; one that is being written is no copy yet."""
     look = {copy.path: copy.facts for copy in listed[:HISTORY]}
-    writers = _open_for_writing()
+    writers = _open_for_writing([copy.path for copy in listed])
     if os.geteuid() != 0:
         data["notes"].append("who has the file open is seen only by root; its size was looked at twice")
     if any(abs(time.time() - copy.facts.st_mtime) < RECENT for copy in listed[:HISTORY]):
@@ -165,8 +165,14 @@ def _differs(path, facts):
     return (again.st_size, again.st_mtime_ns, again.st_ino) != (facts.st_size, facts.st_mtime_ns, facts.st_ino)
 
 
-def _open_for_writing():
-    """Device and inode of every file that a process has open for writing, as far as we may see."""
+def _open_for_writing(paths):
+    """Device and inode of every file that a process has open for writing, as far as we may see.
+
+    Files of other machines' and users' file systems are not looked at, unless backups lie there: that may never end.
+    """
+    avoid = tuple(
+        prefix for prefix in usage.shared_mounts() if not any(path.startswith(prefix) for path in paths)
+    )
     seen = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         folder = "/proc/%s/fd" % pid
@@ -175,12 +181,15 @@ def _open_for_writing():
         except OSError:
             continue
         for number in descriptors:
+            link = "%s/%s" % (folder, number)
             try:
-                facts = os.stat("%s/%s" % (folder, number))
-                writable = os.lstat("%s/%s" % (folder, number)).st_mode & 0o200  # the link shows the open mode
+                target = os.fsencode(os.readlink(link))
+                if not os.lstat(link).st_mode & 0o200 or not usage.is_local_path(target, avoid):
+                    continue  # the link shows the open mode
+                facts = os.stat(link)
             except OSError:
                 continue
-            if writable and stat.S_ISREG(facts.st_mode):
+            if stat.S_ISREG(facts.st_mode):
                 seen.add((facts.st_dev, facts.st_ino))
     return seen
 

@@ -115,23 +115,22 @@ def _magic(part):
     return any(mark in part for mark in (b"*", b"?", b"["))
 
 
-def _match(folder, parts, found, budget):
-    part, rest = parts[0], parts[1:]
-    if part == b"**":
-        for pair in _match(folder, rest or [b"*"], found, budget):
-            yield pair
-    names = _names(folder, part, found, budget)
-    for name in names:
-        path = os.path.join(folder, name)
-        if part == b"**":
-            if not name.startswith(b".") and _is_folder(path):
-                for pair in _match(path, parts, found, budget):
-                    yield pair
-        elif not rest:
-            yield folder, name
-        elif _is_folder(path):
-            for pair in _match(path, rest, found, budget):
-                yield pair
+def _match(base, parts, found, budget):
+    """Yield (folder, name) for each entry below a folder that fits; not by recursion, since others make folders too."""
+    waiting = [(base, parts)]
+    while waiting:
+        folder, (part, *rest) = waiting.pop()
+        inner = [(folder, rest or [b"*"])] if part == b"**" else []
+        for name in _names(folder, part, found, budget):
+            path = os.path.join(folder, name)
+            if part == b"**":
+                if not name.startswith(b".") and _is_folder(path):
+                    inner.append((path, [part, *rest]))
+            elif not rest:
+                yield folder, name
+            elif _is_folder(path):
+                inner.append((path, rest))
+        waiting += reversed(inner)
 
 
 def _names(folder, part, found, budget):

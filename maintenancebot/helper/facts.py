@@ -35,6 +35,9 @@ PSEUDO = frozenset(
     ]
 )
 
+FOREIGN = ("nfs", "cifs", "smb", "ceph", "glusterfs", "fuse", "9p", "afs", "lustre")
+"""Kinds that another machine, or a user's process, answers for: it may never do so."""
+
 
 def read_line(path):
     """First line of a small file, or an empty string when it cannot be read."""
@@ -110,11 +113,11 @@ def mount_table():
 
 
 def mounts():
-    """Sizes of the real file systems; a mount that cannot be asked is left out, and network mounts are not asked."""
+    """Sizes of the real file systems; a mount that cannot be asked is left out, and those that may hang are not asked."""
     seen = {}
     for row in mount_table():
         kind = row["type"]
-        if kind in PSEUDO or kind.startswith(("nfs", "cifs", "smb", "ceph", "glusterfs", "fuse.sshfs")):
+        if kind in PSEUDO or kind.startswith(FOREIGN):
             continue
         try:
             facts = os.statvfs(row["path"])

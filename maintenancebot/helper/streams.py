@@ -1,6 +1,8 @@
 """Bytes of a backup as a bounded stream: read within a budget, decompressed piece by piece, hashed on the way."""
 
 import os
+import select
+import signal
 import subprocess
 import time
 import zlib
@@ -10,6 +12,9 @@ from . import tools
 PIECE = 256 * 1024
 MEMORY = 256 * 1024 * 1024
 """The most that an xz decoder may take."""
+
+SAID = 16
+"""How many pieces of a program's complaints are kept."""
 
 MAGIC = (("gzip", b"\x1f\x8b"), ("bzip2", b"BZh"), ("xz", b"\xfd7zXZ\0"), ("zstd", b"\x28\xb5\x2f\xfd"))
 SUFFIX = {
@@ -168,7 +173,7 @@ def expected(name):
 def decompressed(kind, descriptor, budget, digest=None):
     """The decompressed bytes of the whole file, and nothing may follow; raises Damaged, Lacking or Spent."""
     if kind == "zstd":
-        pieces = _zstd(descriptor)
+        pieces = _zstd(descriptor, budget)
     else:
         pieces = _members(chunks_of(descriptor, budget, digest), kind, _engine(kind))
     for piece in pieces:
@@ -233,7 +238,7 @@ def _feed_engine(engine, data, kind):
         raise Damaged("%s data is damaged: %s" % (kind, error)) from error
 
 
-def _zstd(descriptor):
+def _zstd(descriptor, budget):
     """Through the host's own program, as nobody: Python reads zstd only from 3.14."""
     program = tools.find("zstd")
     if program is None:
@@ -249,20 +254,43 @@ def _zstd(descriptor):
         preexec_fn=_nobody,
     )
     try:
-        while True:
-            piece = os.read(process.stdout.fileno(), PIECE)
-            if not piece:
-                break
+        said = []
+        for piece in _pieces(process, said, budget):
             yield piece
-        said = process.stderr.read(4096).decode("utf-8", "replace").strip().splitlines()
-        if process.wait() != 0:
-            raise Damaged("zstd data is damaged: %s" % (said[-1] if said else "exit code %s" % process.returncode))
+        if _code(process, budget) != 0:
+            words = b"".join(said).decode("utf-8", "replace").strip().splitlines()
+            raise Damaged("zstd data is damaged: %s" % (words[-1] if words else "exit code %s" % process.returncode))
     finally:
         process.stdout.close()
         process.stderr.close()
         if process.poll() is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _pieces(process, said, budget):
+    """What a program prints, piece by piece, and the first of what it complains of in `said`; Spent if it hangs."""
+    output, errors = process.stdout.fileno(), process.stderr.fileno()
+    waiting = [output, errors]
+    while output in waiting:
+        for ready in select.select(waiting, [], [], 1.0)[0]:
+            piece = os.read(ready, PIECE)
+            if not piece:
+                waiting.remove(ready)
+            elif ready == output:
+                yield piece
+            elif len(said) < SAID:
+                said.append(piece[:4096])
+        budget.spend(0)
+
+
+def _code(process, budget):
+    """A program's exit code; Spent if it does not end."""
+    while True:
+        try:
+            return process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            budget.spend(0)
 
 
 def _nobody():

@@ -167,10 +167,17 @@ def _recall_item(change):
     try:
         item = store.find(name)
     except walk.Refused:
-        return outcome(change["id"], "done", "verified", "the item has left the trash")
+        return _recall_gone(change)
     state = item.state()
     item.close()
     item.store.close()
     if state == "held":
         return outcome(change["id"], "skipped", "not_started", "still in the trash")
+    return _recall_gone(change)
+
+
+def _recall_gone(change):
+    """The item has left the trash: for a restore the file must be there, else nobody knows where it went."""
+    if change["action"] == "restore_file" and walk.lstat(change["name"]) is None:
+        return outcome(change["id"], "unknown", "vanished", "neither in the trash nor at its place")
     return outcome(change["id"], "done", "verified", "the item has left the trash")

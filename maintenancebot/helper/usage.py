@@ -16,6 +16,16 @@ def is_shared(fs_type):
     return fs_type.startswith(NETWORK)
 
 
+def shared_mounts():
+    """Beginnings of the paths on such file systems: to look at a file there may never end."""
+    return tuple(row["path"].rstrip(b"/") + b"/" for row in facts.mount_table() if is_shared(row["type"]))
+
+
+def is_local_path(target, avoid):
+    """Whether what a descriptor or mapping shows is the path of a file that may be looked at."""
+    return target.startswith(b"/") and not (avoid and target.startswith(avoid))
+
+
 def nobody_has_it_open(fd):
     """True when `fd` is the only one the kernel has for its file, in any namespace; False when not; None: cannot tell.
 
@@ -61,8 +71,7 @@ class Users:
 
     def scan(self):
         """Look; returns itself. Another user's processes need root, else `blind` is set."""
-        rows = facts.mount_table()
-        self._avoid = tuple(row["path"].rstrip(b"/") + b"/" for row in rows if is_shared(row["type"]))
+        self._avoid = shared_mounts()
         own = str(os.getpid())
         for name in os.listdir("/proc"):
             if name.isdigit() and name != own:
@@ -96,14 +105,11 @@ class Users:
         for number in numbers:
             link = folder + "/" + number
             try:
-                if self._is_local_path(os.fsencode(os.readlink(link))):
+                if is_local_path(os.fsencode(os.readlink(link)), self._avoid):
                     found = os.stat(link)
                     self.open.add((found.st_dev, found.st_ino))
             except OSError as error:
                 self._not_seen(pid, error)
-
-    def _is_local_path(self, target):
-        return target.startswith(b"/") and not (self._avoid and target.startswith(self._avoid))
 
     def _mappings(self, pid):
         try:
@@ -117,7 +123,7 @@ class Users:
 
     def _mapping(self, pid, fields):
         key = (fields[3], fields[4], fields[5])
-        if key in self._asked or not self._is_local_path(fields[5]):
+        if key in self._asked or not is_local_path(fields[5], self._avoid):
             return
         self._asked.add(key)
         self.loose_mapped.add(int(fields[4]))

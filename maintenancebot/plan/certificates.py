@@ -52,7 +52,10 @@ def _unclear(result: ProbeResult, judged: Sequence[Judged]) -> tuple[State, Reas
     if not judged:
         return State.NOTHING, Reason.NO_MATCH, "no certificate in files or on the ports"
     soonest = min(judged, key=lambda one: one.days_left)
-    return State.DONE, Reason.VALID, f"{len(judged)} valid, the first to end in {soonest.days_left:.1f} days"
+    said = f"{len(judged)} valid, the first to end in {soonest.days_left:.1f} days"
+    if unsure := result.facts.get("keys_not_compared"):
+        said += f"; {unsure} private keys could not be compared with theirs"
+    return State.DONE, Reason.VALID, said
 
 
 def _facts(result: ProbeResult, judged: Sequence[Judged], bad: Sequence[Judged]) -> dict[str, Json]:

@@ -136,6 +136,21 @@ class TestGoodCopies:
         put(tmp_path / "x.sql.zst", packed[:-20])
         assert verdict(tmp_path / "x.sql.zst") == ("bad", "damaged")
 
+    @pytest.mark.parametrize("body", ["sleep 100000", "exec >&- 2>&-; sleep 100000", "exec yes >&2"])
+    def test_a_zstd_that_hangs_costs_its_time_and_no_more(self, tmp_path, body, monkeypatch):
+        (tmp_path / "zstd").write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / "zstd").chmod(0o755)
+        tmp_path.chmod(0o755)
+        for folder in list(tmp_path.parents)[:3]:
+            folder.chmod(folder.stat().st_mode | 0o055)
+        monkeypatch.setattr(tools, "find", lambda name: str(tmp_path / name))
+        put(tmp_path / "x.sql.zst", b"\x28\xb5\x2f\xfd" + os.urandom(100000))
+        began = time.monotonic()
+        found = check(tmp_path / "x.sql.zst", source_seconds=1)
+        assert time.monotonic() - began < 6
+        assert found["level"] == "size"
+        assert "needs more time" in found["notes"][0]
+
     def test_an_unknown_format_never_claims_more_than_its_size(self, tmp_path):
         put(tmp_path / "x.gpg", os.urandom(5000))
         found = check(tmp_path / "x.gpg")

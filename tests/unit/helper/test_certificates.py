@@ -8,6 +8,7 @@ import shutil
 import socket
 import sys
 import threading
+import time
 
 import pytest
 
@@ -105,9 +106,48 @@ class TestFiles:
         (here / "linked.pem").symlink_to(here / "live" / "x.example.org" / "fullchain.pem")
         os.mkfifo(here / "pipe.pem")
         assert [one["subject"] for one in probe([here / "linked.pem", here / "pipe.pem"])[0]] == [
-            str(here / "linked.pem"),
             str(here / "live" / "x.example.org" / "fullchain.pem"),
+            str(here / "linked.pem"),
         ]
+
+    def test_junk_beside_them_hides_no_certificate(self, here):
+        for number in range(certificates.MOST_FILES + 50):
+            (here / f"a{number}.pem").write_bytes(os.urandom(40))
+        (here / "z.pem").write_bytes(make("z.example.org").pem)
+        found, result = probe([here / "*.pem"])
+        assert [one["subject"] for one in found] == [str(here / "z.pem")]
+        assert result.facts["left_out"] == 0
+
+    def test_more_than_the_limits_is_told(self, here, monkeypatch):
+        monkeypatch.setattr(certificates, "MOST_FILES", 2)
+        for number in range(5):
+            (here / f"{number}.pem").write_bytes(make("a.example.org").pem)
+        found, result = probe([here / "*.pem"])
+        assert (len(found), result.facts["left_out"]) == (2, 3)
+        monkeypatch.setattr(certificates, "MOST_NAMES", 3)
+        assert probe([here / "*.pem"])[1].facts["left_out"] > 0
+
+    def test_links_to_the_own_folder_have_an_end(self, here):
+        (here / "tree" / "site").mkdir(parents=True)
+        (here / "tree" / "site" / "a.pem").write_bytes(make("a.example.org").pem)
+        for name in "bcde":
+            (here / "tree" / name).symlink_to(".")
+        found, _ = probe([here / "tree" / "**" / "*.pem"])
+        assert [one["subject"] for one in found] == [str(here / "tree" / "site" / "a.pem")]
+
+    @pytest.mark.parametrize("body", ["sleep 100000", "exit 0", "echo PUBLIC KEY $$", "exec yes"])
+    def test_an_openssl_that_does_not_work_is_no_verdict_and_costs_one_wait(self, here, body, monkeypatch):
+        (here / "openssl").write_text(f"#!/bin/sh\n{body}\n")
+        (here / "openssl").chmod(0o755)
+        monkeypatch.setattr(tools, "find", lambda name: str(here / name) if name == "openssl" else None)
+        monkeypatch.setattr(certificates, "KEY_SECONDS", 0.5)
+        for number in range(8):
+            lineage(here, f"{number}.example.org", make(f"{number}.example.org"))
+        began = time.monotonic()
+        found, result = probe()
+        assert {one["key"] for one in found} == {"unknown"}
+        assert result.facts["keys_not_compared"] == 8
+        assert time.monotonic() - began < 5
 
 
 class TestWebServers:
@@ -265,8 +305,18 @@ class TestRenewal:
         assert (found["state"], found["reason"]) == ("failed", "served_differs")
 
     def test_success_without_a_new_certificate_means_not_due(self, renew, pair):
-        found = renew("pass", pair[0].serial)
+        found = renew("print('Certificates not yet due for renewal:')", pair[0].serial)
         assert (found["state"], found["reason"]) == ("nothing", "not_due")
+
+    @pytest.mark.parametrize("body", ["pass", "print('Congratulations, all renewals succeeded')"])
+    def test_success_that_renewed_nothing_and_does_not_say_why_is_a_failure(self, renew, pair, body):
+        found = renew(body, pair[0].serial)
+        assert (found["state"], found["reason"]) == ("failed", "renewal_failed")
+
+    def test_a_lineage_that_certbot_emptied_is_a_failure(self, here, renew, pair):
+        found = renew(f"open({str(here / 'live/a.example.org/fullchain.pem')!r}, 'w')", pair[0].serial)
+        assert (found["state"], found["reason"]) == ("failed", "renewal_failed")
+        assert "no certificate any more" in found["detail"]
 
     def test_another_certbot_means_busy(self, renew, pair):
         found = renew("sys.exit('Another instance of Certbot is already running.')", pair[0].serial)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shlex
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -176,8 +179,6 @@ def test_sudo_is_used_when_wanted_or_when_it_works(
 
 
 def _command() -> list[str]:
-    import shlex
-
     return shlex.split(bundle.COMMAND)
 
 
@@ -238,8 +239,6 @@ def test_a_path_too_long_for_a_socket_does_not_respond() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root may open any socket; another user is made of it")
 def test_a_socket_of_somebody_else_is_refused(tmp_path: Path) -> None:
-    import threading
-
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(tmp_path / "s"))
     server.listen()
@@ -247,8 +246,6 @@ def test_a_socket_of_somebody_else_is_refused(tmp_path: Path) -> None:
     caught: list[RemoteError] = []
 
     def as_nobody() -> None:
-        import ctypes
-
         # The identity of this thread alone: glibc's own call would change all of them.
         ctypes.CDLL(None).syscall(122, 65534)  # setfsuid
         try:
