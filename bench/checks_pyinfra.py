@@ -9,4 +9,4 @@ for name, command in (
     ("backups of the last day", "find /var/backups -name '*.gz' -mtime -1"),
     ("certificates", "find /etc/letsencrypt/live /etc/nginx/ssl -name '*.pem' || true"),
 ):
-    server.shell(name=name, commands=[command])
+    server.shell(name=name, commands=[command], _sudo=True)

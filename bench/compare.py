@@ -71,7 +71,7 @@ def fleet(directory: Path, targets: int, work: Path) -> Path:
     """An inventory of `targets` names, several for each lab host when there are fewer hosts than names."""
     hosts = yaml.safe_load((directory / "inventory.yaml").read_text())["hosts"]
     names = list(hosts)
-    chosen = {f"t{n:04d}": hosts[names[n % len(names)]] for n in range(targets)}
+    chosen = {f"t{n:04d}": dict(hosts[names[n % len(names)]], groups=[]) for n in range(targets)}
     path = work / f"inventory-{targets}.yaml"
     path.write_text(yaml.safe_dump({"hosts": chosen}))
     return path
@@ -167,13 +167,18 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="directory for inventories and logs")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
+    (options.work / "ansible.cfg").write_text("")  # nothing of this machine's own configuration
     give_package_lists(options.lab, options.work)
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
     names = len(yaml.safe_load((options.lab / "inventory.yaml").read_text())["hosts"])
     inventory = fleet(options.lab, names, options.work)
     config = configuration(options.lab, options.work)
     env = {**os.environ, "BENCH_LOGS": str(options.work), "ANSIBLE_PIPELINING": "true", "ANSIBLE_FORKS": str(FORKS)}
-    env |= {"ANSIBLE_HOST_KEY_CHECKING": "true", "ANSIBLE_CONFIG": "/dev/null", "LC_ALL": "C.UTF-8"}
+    env |= {
+        "ANSIBLE_HOST_KEY_CHECKING": "true",
+        "ANSIBLE_CONFIG": str(options.work / "ansible.cfg"),
+        "LC_ALL": "C.UTF-8",
+    }
     bare = [
         sys.executable,
         str(HERE / "bare_fabric.py"),

@@ -41,7 +41,7 @@ def resume_command(options: Options) -> None:
         store.guard.resume(person(), at=app.now())
         still = store.guard.stopped()
     if still is not None:
-        click.echo(f"Still stopped: {still.reason}", err=True)
+        click.echo(f"Still stopped: {still.reason}; that file is not ours to remove: remove it by hand", err=True)
         raise click.exceptions.Exit(exit_code.REFUSED)
     click.echo(f"Resumed; {before.by} had stopped it: {before.reason}" if before else "Nothing was stopped.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from maintenancebot.cli.options import Options
 
 if TYPE_CHECKING:
     from maintenancebot.app import HostKey
+
+
+FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 
 
 @click.group("hosts", invoke_without_command=True)
@@ -29,7 +33,10 @@ def hosts_group(ctx: click.Context, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def ping_command(options: Options, names: tuple[str, ...], as_json: bool) -> None:
-    """Log in to the hosts (all without HOST) and tell sudo, python, machine-id and clock."""
+    """Log in to hosts and tell root, python, machine-id and clock.
+
+    Without HOST it is all hosts.
+    """
     from maintenancebot import app
     from maintenancebot.cli.output import write_json, write_table
     from maintenancebot.cli.progress import make_progress
@@ -70,6 +77,8 @@ def trust_command(options: Options, name: str, fingerprint: str | None, yes: boo
     """
     from maintenancebot import app
 
+    if fingerprint is not None and not FINGERPRINT.fullmatch(fingerprint):
+        raise click.UsageError("--fingerprint wants SHA256: and 43 characters, as `ssh-keygen -lf` prints it.")
     key = app.host_key(options, name)
     _show_key(key)
     if fingerprint is not None and fingerprint != key.fingerprint_sha256:
@@ -128,7 +137,16 @@ def _list(options: Options, *, as_json: bool) -> None:
 def _facts(facts: object) -> str:
     if not isinstance(facts, dict):
         return ""
-    return ", ".join(f"{key} {value}" for key, value in facts.items() if isinstance(value, str | int | float))
+    return ", ".join(_fact(key, value) for key, value in facts.items() if isinstance(value, str | int | float))
+
+
+def _fact(key: str, value: str | float) -> str:
+    if key == "root":
+        return "root" if value else "no root"
+    if key == "clock_offset":
+        seconds = abs(round(float(value), 1))
+        return f"clock {seconds} s {'behind' if float(value) < 0 else 'ahead'}" if seconds else "clock right"
+    return f"{key} {value}"
 
 
 def _show_key(key: HostKey) -> None:

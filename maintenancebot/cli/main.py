@@ -15,6 +15,15 @@ from maintenancebot.cli.options import Options
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended."""
 
+PATH = click.Path(path_type=Path)
+
+CONFIG_NAME, INVENTORY_NAME, STATE_DIR_NAME = (
+    "MAINTENANCEBOT_CONFIG",
+    "MAINTENANCEBOT_INVENTORY",
+    "MAINTENANCEBOT_STATE_DIR",
+)
+"""Variables that stand for options; `settings/environment.py` leaves them alone."""
+
 
 COMMANDS = {
     "dry-run": Row("maintenancebot.cli.run:dry_run_command", "Show what a run would do; change nothing."),
@@ -36,9 +45,11 @@ COMMANDS = {
 @click.group(
     cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="Configuration file.")
-@click.option("--inventory", metavar="FILE", type=click.Path(path_type=Path), help="Inventory file.")
-@click.option("--state-dir", metavar="DIR", type=click.Path(path_type=Path), help="Where state and host keys are kept.")
+@click.option("--config", metavar="FILE", envvar=CONFIG_NAME, type=PATH, help="Configuration file.")
+@click.option("--inventory", metavar="FILE", envvar=INVENTORY_NAME, type=PATH, help="Inventory file.")
+@click.option(
+    "--state-dir", metavar="DIR", envvar=STATE_DIR_NAME, type=PATH, help="Where state and host keys are kept."
+)
 @click.option("-v", "--verbose", is_flag=True, help="List every change; show tracebacks and details.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress on standard error.")
 @click.version_option(__version__, prog_name="maintenancebot", message="%(prog)s %(version)s")

@@ -78,12 +78,14 @@ class Bar:
         )
         self._task: TaskID | None = None
         self._seen: Counter[State] = Counter()
+        self._steps = 0
         self._lock = threading.Lock()
 
     def start(self, total: int, phase: str) -> None:
         """Begin a bar."""
         with self._lock, contextlib.suppress(OSError, ValueError):
             self._seen.clear()
+            self._steps = 0
             self._task = self._bar.add_task(clean(phase), total=total, said="")
             self._bar.start()
 
@@ -96,8 +98,9 @@ class Bar:
             self._update(1, states(self._seen.elements()))
 
     def step(self, host: str, name: str, state: State) -> None:
-        """Say what was just made."""
-        self._update(0, f"{host}: {name}: {state.value}")
+        """Count a change, and say what was just made: a single host may have thousands."""
+        self._steps += 1
+        self._update(0, f"change {self._steps:,}, {host}: {name}: {state.value}")
 
     def finish(self) -> None:
         """Take the bar off the screen."""

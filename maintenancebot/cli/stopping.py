@@ -11,6 +11,8 @@ from types import FrameType
 
 ENDING = b"\nmaintenancebot: ending after the change in hand; Ctrl-C again ends at once\n"
 AT_ONCE = b"\nmaintenancebot: ended at once; the next start looks up what was unfinished\n"
+SHOW_CURSOR = b"\x1b[?25h"
+"""The progress bar hides the cursor; nobody else brings it back when the process ends at once."""
 ENDED_BY_INTERRUPT = 130
 
 
@@ -24,7 +26,7 @@ def stop_on_signals() -> Iterator[threading.Event]:
             stop.set()
             _say(ENDING)
         elif number == signal.SIGINT:
-            _say(AT_ONCE)
+            _say((SHOW_CURSOR if os.isatty(2) else b"") + AT_ONCE)
             # Not sys.exit: it would wait for the threads that are at work on hosts. Intents are on disk already.
             os._exit(ENDED_BY_INTERRUPT)
 

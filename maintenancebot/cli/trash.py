@@ -76,13 +76,14 @@ def restore_command(options: Options, host: str, item: str, to: str | None) -> N
     """Put a file back as it was; nothing is overwritten."""
     from maintenancebot import app
     from maintenancebot.cli.output import write
-    from maintenancebot.model import State
+    from maintenancebot.model import Reason, State
     from maintenancebot.report.clean import clean
     from maintenancebot.report.exit_code import DONE
     from maintenancebot.report.explain import explain
 
     outcome = app.trash_restore(options, host, item, to)
-    why = explain(outcome.reason, outcome.detail)
+    # That it is back was measured; the place says it better than "the effect was measured afterwards".
+    why = outcome.detail if outcome.reason is Reason.VERIFIED else explain(outcome.reason, outcome.detail)
     write(clean(f"{host}, {item}: {outcome.state.value}" + (f": {why}" if why else "")) + "\n")
     raise click.exceptions.Exit(DONE if outcome.state is State.DONE else _refused_or_failed(outcome.reason))
 

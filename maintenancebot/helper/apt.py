@@ -219,7 +219,18 @@ def _tree_open(folder):
         path = folder + "/" + name
         if name in PRIVATE or (os.path.islink(path) and not os.path.exists(path)):
             continue
+        if os.path.islink(path) and not _reached_by_all(os.path.realpath(path)):
+            return False  # lists of `file:` repositories are links to them
         if not (_tree_open(path) if os.path.isdir(path) else _open_to_all(path)):
+            return False
+    return True
+
+
+def _reached_by_all(path):
+    """Whether any user may pass through all folders above a path."""
+    while path != "/":
+        path = os.path.dirname(path)
+        if not os.stat(path).st_mode & stat.S_IXOTH:
             return False
     return True
 

@@ -113,7 +113,7 @@ SENTENCES: dict[Reason, str] = {
 """What each reason says, without the object it is about."""
 
 ADVICE: dict[Reason, str] = {
-    Reason.STOPPED: "`maintenancebot resume` switches changes on again",
+    Reason.STOPPED: "`maintenancebot resume` switches changes on again; `guards.kill_switch_file` is removed by hand",
     Reason.AUDIT_UNWRITABLE: "check space and owner of the state directory",
     Reason.NEEDS_APPROVAL: "look with `maintenancebot approvals list`, then `approvals approve PLAN` or `deny PLAN`",
     Reason.BREAKER_OPEN: "look at the failures with `maintenancebot history` first",

@@ -21,14 +21,29 @@ NOUNS: dict[Action, tuple[str, str]] = {
 }
 """What one change and several changes of an action are called."""
 
+MADE: dict[Action, tuple[str, str]] = {
+    Action.REFRESH_PACKAGE_LISTS: ("package lists renewed", "package lists renewed"),
+    Action.UPGRADE_PACKAGE: ("package upgraded", "packages upgraded"),
+    Action.COMPRESS_FILE: ("file compressed", "files compressed"),
+    Action.QUARANTINE_FILE: ("file moved to trash", "files moved to trash"),
+    Action.RESTORE_FILE: ("file restored", "files restored"),
+    Action.PURGE_ITEM: ("item purged", "items purged"),
+    Action.REMOVE_IMAGE: ("image removed", "images removed"),
+    Action.REMOVE_VOLUME: ("volume removed", "volumes removed"),
+    Action.RENEW_CERTIFICATE: ("certificate renewed", "certificates renewed"),
+}
+"""The same when it was done and measured."""
+
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def kinds(changes: Iterable[ChangeReport]) -> str:
-    """How many objects of which kind: `3 packages, 1 image`."""
-    counted = Counter(change.change.action for change in changes)
+    """How many objects of which kind: `3 packages, 1 image`; when all are done: `3 packages upgraded`."""
+    listed = list(changes)
+    nouns = MADE if all(change.state is State.DONE for change in listed) else NOUNS
+    counted = Counter(change.change.action for change in listed)
     return ", ".join(
-        f"{counted[action]:,} {NOUNS[action][counted[action] != 1]}" for action in Action if counted[action]
+        f"{counted[action]:,} {nouns[action][counted[action] != 1]}" for action in Action if counted[action]
     )
 
 

@@ -80,7 +80,7 @@ def _took(report: Report) -> str:
 
 
 def _state(report: Report) -> State:
-    return worst([report.state, *(host.state for host in report.hosts)])
+    return worst([report.state, *(host.state for host in report.hosts if host.reason is not Reason.NOT_SELECTED)])
 
 
 def _rows(host: HostReport, *, verbose: bool) -> Iterable[Row]:
@@ -135,8 +135,10 @@ def _line(report: ChangeReport) -> Line:
 def _headline(report: Report) -> str:
     count = len(report.hosts)
     hosts = f"{count:,} host{'' if count == 1 else 's'}"
-    by_state = states(host.state for host in report.hosts)
-    return f"{_state(report).value}: {hosts}" + (f", {by_state}" if by_state else "")
+    chosen = [host.state for host in report.hosts if host.reason is not Reason.NOT_SELECTED]
+    left_out = count - len(chosen)
+    counted = ", ".join(part for part in (states(chosen), f"{left_out:,} not selected" if left_out else "") if part)
+    return f"{_state(report).value}: {hosts}" + (f", {counted}" if counted else "")
 
 
 def _figures(report: Report) -> str:

@@ -73,7 +73,7 @@ def _line(trouble: Trouble, cases: Sequence[Case]) -> str:
     said = ": ".join([*parts, why] if why else parts)
     if not same:
         said += f" ({_example_of(cases)})"
-    todo = advice(trouble.reason)
+    said, todo = said.removesuffix("."), advice(trouble.reason)
     return f"{said}. To do: {todo}." if todo else f"{said}."
 
 

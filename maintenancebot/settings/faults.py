@@ -130,6 +130,8 @@ def _spoken(loc: Loc) -> str:
     """A way as people write it: tasks[0].patterns[1].path."""
     text = ""
     for part in loc:
+        if part == "[key]":  # pydantic's word for a key itself
+            continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
 
@@ -150,7 +152,10 @@ def _words(detail: ErrorDetails) -> tuple[str, str]:
         key, words = _LIMITS[kind]
         return f"{_shown(value)} is out of range", f"write a number {words} {context[key]:g}"
     if kind == "too_short":
-        return "the list is empty", "write at least one entry, or remove the key"
+        what = "mapping" if isinstance(value, Mapping) else "list"
+        return f"the {what} is empty", "write at least one entry, or remove the key"
+    if kind == "string_too_long":
+        return f"{_shown(value)}… is too long", f"write at most {context['max_length']} characters"
     if kind == "string_pattern_mismatch":
         return f"{_shown(value)} is not a name", "write letters, digits, and . _ - after the first, at most 64"
     return detail["msg"], ""

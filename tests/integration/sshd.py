@@ -1,4 +1,4 @@
-"""A real sshd on 127.0.0.1 with keys, users and sudo rules of its own, in a mount namespace: this machine is left alone.
+"""A real sshd on 127.0.0.1 with keys, users and sudo rules of its own, in a mount namespace of its own.
 
 Users: `root`, `ops` (sudo without a password), `asks` (sudo wants one), `plain` (no sudo).
 """
@@ -142,5 +142,7 @@ def children(pid: int) -> list[int]:
 
 
 def _knows(option: str) -> bool:
-    tried = subprocess.run([SSHD, "-T", "-f", "/dev/null", "-o", f"{option}=no", "-h", "/dev/null"], capture_output=True)
+    tried = subprocess.run(
+        [SSHD, "-T", "-f", "/dev/null", "-o", f"{option}=no", "-h", "/dev/null"], capture_output=True
+    )
     return b"Bad configuration option" not in tried.stderr

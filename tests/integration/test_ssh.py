@@ -15,6 +15,7 @@ from typing import Any
 
 import paramiko
 import pytest
+from invoke.config import Config as InvokeConfig
 
 from maintenancebot.errors import RemoteError
 from maintenancebot.model import Host, Reason
@@ -27,6 +28,8 @@ from tests.integration.sshd import Sshd, free_port, make_key, missing
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 LIMITS = SshLimits(connect=5, login=10, idle=10)
+LOOK = "look at it with: maintenancebot hosts trust"
+ANOTHER = "pinned is another; if that is right: maintenancebot hosts trust"
 PROBE = {"mode": "probe", "now": 0, "lock": "none", "lock_wait": 0, "machine_id": "", "tasks": []}
 
 
@@ -113,8 +116,15 @@ def test_one_connection_serves_several_executions(sshd: Sshd, make_connector: Ca
 
 @pytest.mark.parametrize(
     ("user", "become", "uid"),
-    [("root", None, 0), ("root", False, 0), ("ops", None, 0), ("ops", True, 0), ("ops", False, 64001), ("plain", False, 64003)],
-)  # fmt: skip
+    [
+        ("root", None, 0),
+        ("root", False, 0),
+        ("ops", None, 0),
+        ("ops", True, 0),
+        ("ops", False, 64001),
+        ("plain", False, 64003),
+    ],
+)
 def test_root_is_root_and_others_by_sudo(
     user: str, become: bool | None, uid: int, sshd: Sshd, make_connector: Callable[..., Connector]
 ) -> None:
@@ -125,9 +135,7 @@ def test_root_is_root_and_others_by_sudo(
 
 
 @pytest.mark.parametrize("user", ["asks", "plain"])
-def test_sudo_that_asks_for_a_password_says_so(
-    user: str, sshd: Sshd, make_connector: Callable[..., Connector]
-) -> None:
+def test_sudo_that_asks_for_a_password_says_so(user: str, sshd: Sshd, make_connector: Callable[..., Connector]) -> None:
     session = make_connector(sshd.known_hosts_line).connect(host_of(sshd, user=user))
     with pytest.raises(RemoteError) as caught:
         facts(session)
@@ -153,9 +161,7 @@ def test_a_user_that_is_not_there_is_refused(sshd: Sshd, make_connector: Callabl
     assert refusal(make_connector(sshd.known_hosts_line), host_of(sshd, user="nobody-here"))[0] is Reason.LOGIN_REFUSED
 
 
-def test_a_refused_login_is_tried_once(
-    sshd: Sshd, make_connector: Callable[..., Connector], tmp_path: Path
-) -> None:
+def test_a_refused_login_is_tried_once(sshd: Sshd, make_connector: Callable[..., Connector], tmp_path: Path) -> None:
     make_key(tmp_path / "stranger")
     before = sshd.logged("^Connection from")
     refusal(make_connector(sshd.known_hosts_line, keys=(tmp_path / "stranger",)), host_of(sshd))
@@ -179,8 +185,7 @@ def test_an_unknown_key_is_refused_with_its_fingerprint(
     reason, words = refusal(make_connector(), host_of(sshd))
     assert (reason, words) == (
         Reason.HOST_KEY_UNKNOWN,
-        f"[127.0.0.1]:{sshd.port} shows ssh-ed25519 {fingerprint(sshd.host_key)}; "
-        "look at it with: maintenancebot hosts trust web-1",
+        f"[127.0.0.1]:{sshd.port} shows ssh-ed25519 {fingerprint(sshd.host_key)}; {LOOK} web-1",
     )
     assert (tmp_path / "known_hosts").read_text() == "", "nothing is pinned but by a person"
 
@@ -200,8 +205,7 @@ def test_a_changed_key_is_refused_and_nothing_is_sent(
     server.change_key()
     assert refusal(make_connector(pinned), host_of(server)) == (
         Reason.HOST_KEY_CHANGED,
-        f"[127.0.0.1]:{server.port} shows {fingerprint(server.host_key)}, pinned is another; if that is right: "
-        "maintenancebot hosts trust web-1 --replace",
+        f"[127.0.0.1]:{server.port} shows {fingerprint(server.host_key)}, {ANOTHER} web-1 --replace",
     )
     assert server.logged("publickey") == 0
     assert (tmp_path / "known_hosts").read_text() == pinned + "\n"
@@ -219,9 +223,7 @@ def revoked(server: Sshd) -> str:
     return f"@revoked * {server.host_key.get_name()} {server.host_key.get_base64()}"
 
 
-def test_a_revoked_key_is_refused_though_it_is_pinned(
-    sshd: Sshd, make_connector: Callable[..., Connector]
-) -> None:
+def test_a_revoked_key_is_refused_though_it_is_pinned(sshd: Sshd, make_connector: Callable[..., Connector]) -> None:
     reason, _ = refusal(make_connector(sshd.known_hosts_line, revoked(sshd)), host_of(sshd))
     assert reason in (Reason.HOST_KEY_CHANGED, Reason.HOST_KEY_UNKNOWN)
 
@@ -233,9 +235,7 @@ def test_nobody_is_told_to_trust_a_revoked_key(sshd: Sshd, make_connector: Calla
     assert "hosts trust" not in words
 
 
-def test_the_key_of_a_server_is_shown_without_logging_in(
-    sshd: Sshd, make_connector: Callable[..., Connector]
-) -> None:
+def test_the_key_of_a_server_is_shown_without_logging_in(sshd: Sshd, make_connector: Callable[..., Connector]) -> None:
     before = sshd.logged("publickey")
     connector = make_connector()
     assert connector.server_key(host_of(sshd)) == sshd.host_key
@@ -327,26 +327,25 @@ def test_a_server_that_takes_no_connection_in_time(make_connector: Callable[...,
         assert time.monotonic() - started < 4
 
 
-def test_a_server_that_accepts_and_says_nothing_ends_within_the_login_limit(
-    listen: Listen, make_connector: Callable[..., Connector]
+@pytest.mark.parametrize(
+    ("connect", "login"),
+    [
+        (5, 3),
+        pytest.param(2, 3, marks=pytest.mark.xfail(reason="unreachable: No existing session, after `connect` seconds")),
+        pytest.param(1, 1, marks=pytest.mark.xfail(reason="told as a dropped connection, and tried three times")),
+    ],
+)
+def test_a_server_that_accepts_and_says_nothing_ends_at_the_login_limit(
+    connect: float, login: float, listen: Listen, make_connector: Callable[..., Connector]
 ) -> None:
     server = listen(lambda connection: None)
     started = time.monotonic()
-    assert refusal(make_connector(limits=SHORT), at(server.port)) == (
+    limits = SshLimits(connect=connect, login=login, idle=2)
+    assert refusal(make_connector(limits=limits), at(server.port)) == (
         Reason.CONNECT_TIMEOUT,
-        f"[127.0.0.1]:{server.port}: no SSH server spoke within 3 s",
+        f"[127.0.0.1]:{server.port}: no SSH server spoke within {login} s",
     )
-    assert time.monotonic() - started < 6
-    assert len(server.accepted) == 1
-
-
-@pytest.mark.xfail(reason="with a login limit below two seconds, silence is taken for a dropped connection")
-def test_silence_is_no_drop_however_short_the_limit(
-    listen: Listen, make_connector: Callable[..., Connector]
-) -> None:
-    server = listen(lambda connection: None)
-    limits = SshLimits(connect=1, login=1, idle=1)
-    assert refusal(make_connector(limits=limits), at(server.port))[0] is Reason.CONNECT_TIMEOUT
+    assert login <= time.monotonic() - started < login + 3
     assert len(server.accepted) == 1
 
 
@@ -371,7 +370,9 @@ def test_a_server_that_hangs_up_is_tried_again_a_few_times(
     assert len(server.accepted) >= 3
 
 
-@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"220 mail ESMTP\r\n" * 200, b"\0\xff" * 5000])
+@pytest.mark.parametrize(
+    "greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"220 mail ESMTP\r\n" * 200, b"\0\xff" * 5000]
+)
 def test_a_server_of_something_else_is_no_ssh_server(
     greeting: bytes, listen: Listen, make_connector: Callable[..., Connector]
 ) -> None:
@@ -410,10 +411,11 @@ def test_a_connection_that_is_cut_in_the_middle_is_a_lost_link(
     steps = [{"id": "s1", "task": "t", "op": "none", "changes": [], "args": {}}]
     call = HelperCall(session, {**PROBE, "mode": "apply", "steps": steps}, Limits(idle=10, deadline=20))
     started = time.monotonic()
+    frames = call.frames()
+    assert [next(frames)[0], next(frames)[0]] == ["facts", "step"]
+    server.cut()
     with pytest.raises(RemoteError) as caught:
-        for kind, _ in call.frames():
-            if kind == "step":
-                server.cut()
+        next(frames)
     session.close()
     assert caught.value.reason is Reason.LINK_LOST
     assert time.monotonic() - started < 10
@@ -479,9 +481,7 @@ def test_the_keys_of_bastion_and_host_are_both_checked(
     assert (reason, words[:12]) == (Reason.HOST_KEY_UNKNOWN, f"[127.0.0.1]:{sshd.port}"[:12])
 
 
-def test_what_a_bastion_cannot_reach_is_unreachable(
-    sshd: Sshd, make_connector: Callable[..., Connector]
-) -> None:
+def test_what_a_bastion_cannot_reach_is_unreachable(sshd: Sshd, make_connector: Callable[..., Connector]) -> None:
     gate, inside = host_of(sshd, name="gate"), replace(at(free_port()), via="gate")
     connector = make_connector(sshd.known_hosts_line, hosts=(gate, inside))
     assert refusal(connector, inside) == (Reason.UNREACHABLE, "gate cannot reach it: Connect failed")
@@ -496,6 +496,28 @@ def test_a_bastion_that_is_down_is_named(make_connector: Callable[..., Connector
 
 
 # Many at once
+
+
+@pytest.mark.xfail(reason="each Connection makes Fabric merge the shared Config anew, while other threads read it")
+def test_connections_that_are_made_at_the_same_moment_do_not_disturb_each_other(
+    sshd: Sshd, make_connector: Callable[..., Connector], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = make_connector(sshd.known_hosts_line)
+    merge = InvokeConfig.merge
+
+    def slow(config: Any) -> None:
+        config._set(_config={})  # as the original begins; then the thread has to wait for its turn
+        time.sleep(0.02)
+        merge(config)
+
+    monkeypatch.setattr(InvokeConfig, "merge", slow)
+    with ThreadPoolExecutor(6) as pool:
+        waiting = [pool.submit(connector.connect, host_of(sshd, name=f"web-{number}")) for number in range(6)]
+    errors = [repr(one.exception()) for one in waiting if one.exception() is not None]
+    for one in waiting:
+        if one.exception() is None:
+            one.result().close()
+    assert errors == []
 
 
 def test_sixty_logins_at_once_all_succeed_though_sshd_drops_some(

@@ -51,6 +51,25 @@ def test_the_message_names_every_cause() -> None:
     )
 
 
+def test_a_cause_that_only_repeats_what_was_said_is_left_out() -> None:
+    error = caused(RemoteError(Reason.UNREACHABLE, "bastion gate: no route"), RuntimeError("no route"))
+    assert message(error) == "maintenancebot: bastion gate: no route"
+
+
+def test_of_a_cause_only_the_first_line_is_told() -> None:
+    database = RuntimeError("read-only database\n[SQL: DELETE FROM guard]\n(Background on this error at: https://x)")
+    assert message(caused(StoreError("cannot be written"), database)) == (
+        "maintenancebot: cannot be written\n  because: RuntimeError: read-only database"
+    )
+
+
+def test_a_full_or_read_only_disk_is_no_fault_of_ours() -> None:
+    assert message(OSError(30, "Read-only file system", "/var/lib/maintenancebot/.known_hosts.x")) == (
+        "maintenancebot: /var/lib/maintenancebot/.known_hosts.x: Read-only file system; "
+        "make room, or make it writable for this user"
+    )
+
+
 def test_each_fault_of_a_configuration_has_its_line() -> None:
     faults = [Fault("a.yaml", 3, 5, "unknown key 'taks'", "write 'tasks'"), Fault("a.yaml", 9, 1, "no tasks")]
     assert message(ConfigurationError(faults)) == (
@@ -74,7 +93,7 @@ def test_text_from_a_host_in_an_error_is_made_visible() -> None:
 def test_causes_that_go_round_end() -> None:
     first, second = StoreError("a"), StoreError("b")
     first.__cause__, second.__cause__ = second, first
-    assert message(first) == "maintenancebot: a\n  because: b\n  because: a"
+    assert message(first) == "maintenancebot: a\n  because: b"
 
 
 def test_the_traceback_is_for_v_only(capsys: pytest.CaptureFixture[str]) -> None:

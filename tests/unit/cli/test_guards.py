@@ -81,7 +81,10 @@ def test_resume_says_when_another_switch_still_stops(tmp_path: Path) -> None:
         'tasks: [{name: logs, type: cleanup, patterns: [{path: "/var/log/**/*.log", retention_days: 30}]}]\n'
     )
     said = call(Options(config=config, state_dir=tmp_path / "state"), guards.resume_command)
-    assert (said.exit_code, said.output) == (3, f"Still stopped: {switch} exists\n")
+    assert (said.exit_code, said.output) == (
+        3,
+        f"Still stopped: {switch} exists; that file is not ours to remove: remove it by hand\n",
+    )
 
 
 def test_approvals_are_listed_with_what_they_are_about(options: Options) -> None:

@@ -102,9 +102,18 @@ def test_the_right_fingerprint_pins_without_a_question(server: Server, trust: Tr
 
 
 def test_another_fingerprint_pins_nothing(server: Server, trust: Trust) -> None:
-    ended = trust("--fingerprint", "SHA256:nothing", "--yes")
+    other = "SHA256:" + "A" * 43
+    ended = trust("--fingerprint", other, "--yes")
     assert ended.returncode == 3
-    assert ended.stderr == "maintenancebot: web-1 does not show SHA256:nothing; nothing was pinned.\n"
+    assert ended.stderr == f"maintenancebot: web-1 does not show {other}; nothing was pinned.\n"
+    assert trust.pinned() == ""
+
+
+@pytest.mark.parametrize("text", ["SHA256:nothing", "MD5:aa:bb", "A" * 43, ""])
+def test_what_is_no_fingerprint_is_a_usage_error(trust: Trust, text: str) -> None:
+    ended = trust("--fingerprint", text)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "--fingerprint wants SHA256: and 43 characters, as `ssh-keygen -lf` prints it." in ended.stderr
     assert trust.pinned() == ""
 
 

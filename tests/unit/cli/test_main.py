@@ -1,6 +1,7 @@
 """The installed command: what it prints, where, and how it ends."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,16 @@ COMMAND = Path(sys.executable).with_name("maintenancebot")
 SPEC_CONFIGURATION = "tasks: [{name: logs, type: cleanup, patterns: [{path: /var/log/x/*.log, retention_days: 30}]}]\n"
 
 
-def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     """The installed command, with nobody at the keyboard."""
     return subprocess.run(
-        [str(COMMAND), *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, check=False
+        [str(COMMAND), *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+        env={**os.environ, **variables},
     )
 
 
@@ -79,6 +86,18 @@ def test_an_inventory_that_is_not_there_is_2(tmp_path: Path, command: str) -> No
     assert ended.stdout == ""
     assert str(tmp_path / "none.yaml") in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_variables_stand_for_the_options_and_options_count_before_them(tmp_path: Path) -> None:
+    inventory = tmp_path / "hosts.yaml"
+    inventory.write_text("hosts: {web-1: {}}\n")
+    missing = str(tmp_path / "none.yaml")
+    assert "web-1" in run("hosts", MAINTENANCEBOT_INVENTORY=str(inventory)).stdout
+    assert "web-1" in run("--inventory", str(inventory), "hosts", MAINTENANCEBOT_INVENTORY=missing).stdout
+    assert run("hosts", MAINTENANCEBOT_INVENTORY=missing).returncode == 2
+    assert run("check", MAINTENANCEBOT_CONFIG=missing).returncode == 2
+    stopped = run("stop", "--reason", "test", MAINTENANCEBOT_STATE_DIR=str(tmp_path / "state"))
+    assert (stopped.returncode, (tmp_path / "state" / "STOP").exists()) == (0, True)
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from maintenancebot.actions import logs
+from maintenancebot.engine.cycle import Selected
+from maintenancebot.engine.probing import Looked
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import RemoteError
 from maintenancebot.model import Action, Change, Host, Reason, State, Step, Undo
@@ -106,8 +108,8 @@ class Told:
         self.hosts: dict[str, State] = {}
         self.begun: list[str] = []  # names of the changes, in the order in which they were permitted
         self.steps: list[tuple[str, str, State]] = []
-        self.before: Callable[[str, str], None] = lambda host, name: None  # a change was permitted
-        self.after: Callable[[str, str], None] = lambda host, name: None  # a change has an outcome
+        self.before: Callable[[str, str], object] = lambda host, name: None  # a change was permitted
+        self.after: Callable[[str, str], object] = lambda host, name: None  # a change has an outcome
 
     def start(self, total: int, phase: str) -> None:
         self.phases.append((phase, total))
@@ -158,7 +160,17 @@ def work(boxes: Sequence[Box], rules: Settings | None = None, run_id: str = RUN,
             raise RemoteError(Reason.UNREACHABLE, "Connection refused")
         return by_name[host.name].session()
 
-    return Work(run_id, rules or settings(), connect, clock, told or Told(), threading.Event())
+    return Work(run_id, rules or settings(), connect, clock, told or Told(), threading.Event(), len(boxes))
+
+
+class NoRefresh:
+    """Renews no package lists."""
+
+    def begin(self, item: Selected) -> bool:
+        return False
+
+    def end(self, item: Selected, looked: Looked) -> None:
+        raise AssertionError("was not begun")
 
 
 def can_make_boxes() -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from maintenancebot.engine import cycle, guards
+from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.cycle import Judged, Seen, Selected
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.work import Work
@@ -19,7 +20,7 @@ from maintenancebot.plan.document import HostPlan, Plan, TaskPlan, make_change
 from maintenancebot.remote.local import LocalSession
 from maintenancebot.settings import Settings
 from maintenancebot.store import Store
-from tests.unit.engine.boxes import RUN, Box, Told, cleanup, clock, settings, verify, work
+from tests.unit.engine.boxes import RUN, Box, NoRefresh, Told, cleanup, clock, settings, verify, work
 from tests.unit.engine.scripted import Frame, Scripted, ended, facts, finding
 
 LIAR = Host("liar", "local", connection="local")
@@ -32,7 +33,13 @@ def selected(*hosts: Host, rules: Settings | None = None) -> tuple[Selected, ...
 
 
 def look(fleet: tuple[Selected, ...], surroundings: Work, **more: Any) -> Seen:
-    options: dict[str, Any] = {"configuration": "c", "machine_ids": {}, "unfinished": {}, **more}
+    options: dict[str, Any] = {
+        "configuration": "c",
+        "refresh": NoRefresh(),
+        "machine_ids": {},
+        "unfinished": {},
+        **more,
+    }
     return cycle.look(fleet, surroundings, **options)
 
 
@@ -40,7 +47,7 @@ def run(fleet: tuple[Selected, ...], surroundings: Work, store: Store) -> dict[s
     """All phases, as the application goes through them."""
     seen = look(fleet, surroundings)
     judged = cycle.judge(fleet, seen, surroundings, guards.read(store, fleet, seen.plan, surroundings))
-    judged = cycle.make(fleet, judged, surroundings, Ledger(store, RUN, seen.plan.digest, clock))
+    judged = make(fleet, judged, surroundings, store)
     return {report.host: report for report in cycle.host_reports(fleet, judged)}
 
 
@@ -58,13 +65,18 @@ def beside(box: Box, *frames: Frame, told: Told | None = None) -> Work:
     return replace(surroundings, connect=connect)
 
 
+def make(fleet: tuple[Selected, ...], judged: Judged, surroundings: Work, store: Store) -> Judged:
+    """Make what was allowed, with the brakes of a run."""
+    plan = judged.seen.plan
+    ledger = Ledger(store, RUN, plan.digest, clock)
+    return cycle.make(fleet, judged, surroundings, ledger, Brakes(surroundings, ledger, expires_at=plan.expires_at))
+
+
 def short(report: HostReport) -> tuple[State, Reason]:
     return report.state, report.reason
 
 
-def test_every_selected_host_has_a_report_in_the_inventorys_order(
-    make_box: Callable[..., Box], store: Store
-) -> None:
+def test_every_selected_host_has_a_report_in_the_inventorys_order(make_box: Callable[..., Box], store: Store) -> None:
     boxes = [make_box("web-2"), make_box("web-1")]
     boxes[0].write("a.log", "b.log")
     idle = Selected(Host("idle", "192.0.2.2"), ())
@@ -78,7 +90,7 @@ def test_every_selected_host_has_a_report_in_the_inventorys_order(
         "web-1": (State.NOTHING, Reason.NO_MATCH),
     }
     assert list(reports) == ["away", "web-2", "idle", "web-1"]
-    assert reports["idle"].detail == "no task is for this host"
+    assert reports["idle"].detail == "nothing of this run is for this host"
     assert reports["away"].detail == "Connection refused"
     assert boxes[0].names() == []
     assert told.phases == [("probe", 3), ("apply", 1)]
@@ -162,8 +174,7 @@ def test_a_fault_of_ours_while_applying_leaves_the_changes_unknown_and_open(box:
     def connect(host: Host) -> Any:
         raise RuntimeError("a fault of ours")
 
-    ledger = Ledger(store, RUN, seen.plan.digest, clock)
-    judged = cycle.make(fleet, judged, replace(surroundings, connect=connect), ledger)
+    judged = make(fleet, judged, replace(surroundings, connect=connect), store)
     (report,) = cycle.host_reports(fleet, judged)
     assert short(report) == (State.UNKNOWN, Reason.INTERNAL_ERROR)
     (change,) = report.tasks[0].changes
@@ -242,7 +253,7 @@ def test_a_host_that_lies_of_what_it_measured_does_not_cost_the_report(
     fleet = selected(LIAR, box.host)
     seen = look(fleet, beside(box, facts(), candidate(), ended()))
     judged = cycle.judge(fleet, seen, surroundings, guards.read(store, fleet, seen.plan, surroundings))
-    judged = cycle.make(fleet, judged, surroundings, Ledger(store, RUN, seen.plan.digest, clock))
+    judged = make(fleet, judged, surroundings, store)
     reports = {report.host: report for report in cycle.host_reports(fleet, judged)}
     assert short(reports["web-1"]) == (State.DONE, Reason.VERIFIED)
     assert set(reports) == {"liar", "web-1"}
@@ -259,7 +270,7 @@ def test_a_plan_whose_changes_no_subject_can_make_is_one_hosts_trouble(box: Box,
     plan = replace(seen.plan, hosts=(host_plan, *seen.plan.hosts)).sealed()
     seen = cycle.given(plan, fleet)
     judged = cycle.judge(fleet, seen, surroundings, guards.read(store, fleet, plan, surroundings))
-    judged = cycle.make(fleet, judged, surroundings, Ledger(store, RUN, plan.digest, clock))
+    judged = make(fleet, judged, surroundings, store)
     reports = {report.host: report for report in cycle.host_reports(fleet, judged)}
     assert short(reports["liar"]) == (State.UNKNOWN, Reason.INTERNAL_ERROR)
     assert short(reports["web-1"]) == (State.DONE, Reason.VERIFIED)
@@ -293,7 +304,9 @@ def test_a_stopped_run_makes_nothing_and_says_so(box: Box, store: Store) -> None
 
 
 def test_a_task_that_only_looks_is_not_changed_by_its_neighbours(box: Box, store: Store) -> None:
-    rules = settings(cleanup("watched") | {"approval": "observe"}, cleanup("other", path="/var/log/app/*.txt"), verify())
+    rules = settings(
+        cleanup("watched") | {"approval": "observe"}, cleanup("other", path="/var/log/app/*.txt"), verify()
+    )
     box.write("a.log", "b.txt")
     report = run(selected(box.host, rules=rules), work([box], rules), store)["web-1"]
     assert [(task.task, task.state, task.reason) for task in report.tasks] == [
@@ -331,5 +344,5 @@ def test_a_host_whose_changes_were_all_refused_is_not_connected_to(box: Box, sto
     no: Mapping[str, Mapping[str, Decision]] = {
         "web-1": {c.id: Decision(c.id, State.SKIPPED, Reason.FREEZE) for c in seen.plan.hosts[0].changes}
     }
-    judged = cycle.make(fleet, Judged(seen, no), surroundings, Ledger(store, RUN, "d", clock))
+    judged = make(fleet, Judged(seen, no), surroundings, store)
     assert (len(box.executions), judged.outcomes, store.intents.unfinished()) == (connected, {}, [])

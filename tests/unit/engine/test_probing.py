@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from maintenancebot.engine import applying, probing
+from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.probing import Looked
 from maintenancebot.engine.progress import Silent
@@ -46,9 +47,7 @@ def test_a_host_tells_who_it_is_and_what_is_due(box: Box) -> None:
     assert box.names() == ["a.log", "b.log", "kept.txt"]
 
 
-def test_a_task_that_fails_on_the_host_leaves_the_others_alone(
-    box: Box, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_task_that_fails_on_the_host_leaves_the_others_alone(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     box.write("a.log")
     rules = settings(cleanup("first"), verify("second"), cleanup("third"))
     monkeypatch.setattr("maintenancebot.probes.backups.request", lambda *a, **more: {"sources": "not a list"})
@@ -168,7 +167,8 @@ def test_what_became_of_unfinished_changes_is_told_with_the_look(box: Box) -> No
     with Store.open(box.base / "state", create=True) as store:
         ledger = Ledger(store, "run", "d" * 64, clock)
         steps = box.steps("moved.log")
-        applying.apply(box.host, box.machine_id, steps, applying.actors(settings().tasks), work([box]), ledger)
+        acting, surroundings = applying.actors(settings().tasks), work([box])
+        applying.apply(box.host, box.machine_id, steps, acting, surroundings, ledger, Brakes(surroundings, ledger))
     (box.logs / "changed.log").write_bytes(b"other")
     (box.logs / "gone.log").unlink()
 

@@ -89,7 +89,9 @@ def test_outcomes_stand_over_decisions_and_decisions_over_the_plan() -> None:
     assert (report.tasks[0].state, report.tasks[0].detail) == (SKIPPED, "3 matched")
 
 
-@pytest.mark.parametrize(("verdict", "state"), [("failed", FAILED), ("unknown", UNKNOWN), ("nothing", DONE), ("", DONE)])
+@pytest.mark.parametrize(
+    ("verdict", "state"), [("failed", FAILED), ("unknown", UNKNOWN), ("nothing", DONE), ("", DONE)]
+)
 def test_a_bad_verdict_is_not_hidden_by_changes_that_went_well(verdict: str, state: State) -> None:
     report = task((DONE, Reason.VERIFIED), facts={"verdict_state": verdict})
     assert report.state is state

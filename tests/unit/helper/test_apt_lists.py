@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -130,6 +131,31 @@ def test_apt_runs_as_nobody_only_where_nobody_can_read_everything(tmp_path: Path
     secret.chmod(0o640)
     assert not apt.readable_by_all(parents=(), trees=(str(tree),))
     assert not apt.readable_by_all(parents=("/nowhere",), trees=())
+
+
+def test_lists_that_are_links_count_only_if_all_can_follow_them() -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:  # pytest's own folders are closed to others
+        base = Path(name)
+        base.chmod(0o755)
+        (base / "lists").mkdir(mode=0o755)
+        (base / "mirror").mkdir(mode=0o755)
+        (base / "mirror" / "Packages").write_text("")
+        (base / "lists" / "x_Packages").symlink_to(base / "mirror" / "Packages")
+        assert apt.readable_by_all(parents=(), trees=(str(base / "lists"),))
+        (base / "mirror").chmod(0o700)
+        assert not apt.readable_by_all(parents=(), trees=(str(base / "lists"),))
+
+
+def test_a_renewal_that_does_nothing_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "partial").mkdir()
+    looked_after = aptlists.looked_after
+    monkeypatch.setattr(aptlists, "looked_after", lambda: looked_after(str(tmp_path)))
+    (tmp_path / "apt-get").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "apt-get").chmod(0o755)
+    monkeypatch.setattr(aptlists.tools, "find", lambda name: str(tmp_path / name))
+    assert aptlists.renew(None, 0)[0] == "lists_failed"
+    (tmp_path / "apt-get").write_text(f"#!/bin/sh\ntouch {tmp_path}/partial\n")
+    assert aptlists.renew(None, 0) == ("", "")
 
 
 def test_the_age_counts_from_the_last_renewal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

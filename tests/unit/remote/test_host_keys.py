@@ -178,7 +178,9 @@ def test_a_pin_for_another_port_leaves_the_usual_one(path: Path) -> None:
 
 
 @pytest.mark.xfail(reason="a line with several names goes with the first of them that is pinned anew")
-@pytest.mark.parametrize("names", ["web-1,web-2", "web-2,web-1", f"{hashed('web-1')},web-2"], ids=["first", "second", "hashed"])
+@pytest.mark.parametrize(
+    "names", ["web-1,web-2", "web-2,web-1", f"{hashed('web-1')},web-2"], ids=["first", "second", "hashed"]
+)
 def test_the_other_names_of_a_shared_line_stay_pinned(names: str, path: Path) -> None:
     hosts = known(path, line(names, ONE))
     hosts.pin_line(line("web-1", TWO))
@@ -241,7 +243,12 @@ def test_a_fingerprint_is_the_one_that_openssh_prints(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("address", "port", "name"),
-    [("web-1", 22, "web-1"), ("web-1", 2222, "[web-1]:2222"), ("2001:db8::1", 22, "2001:db8::1"), ("::1", 23, "[::1]:23")],
-)  # fmt: skip
+    [
+        ("web-1", 22, "web-1"),
+        ("web-1", 2222, "[web-1]:2222"),
+        ("2001:db8::1", 22, "2001:db8::1"),
+        ("::1", 23, "[::1]:23"),
+    ],
+)
 def test_servers_have_the_names_that_openssh_gives_them(address: str, port: int, name: str) -> None:
     assert server_name(address, port) == name

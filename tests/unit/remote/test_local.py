@@ -45,7 +45,9 @@ def test_both_outputs_come_and_then_their_end() -> None:
     execution.close()
 
 
-@pytest.mark.parametrize(("program", "status"), [("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", None)])
+@pytest.mark.parametrize(
+    ("program", "status"), [("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", None)]
+)
 def test_an_exit_code_is_told_and_a_signal_is_not(program: str, status: int | None) -> None:
     execution = python(program)
     drain(execution)
@@ -170,7 +172,7 @@ def test_without_become_no_sudo_is_asked(uid: int, monkeypatch: pytest.MonkeyPat
 def test_sudo_is_used_when_wanted_or_when_it_works(
     become: bool | None, works: bool, by_sudo: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = subprocess.CompletedProcess([], 0 if works else 1)
+    answer: subprocess.CompletedProcess[bytes] = subprocess.CompletedProcess([], 0 if works else 1)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(subprocess, "run", lambda *a, **more: answer)
     argv = argv_of(LocalSession(Host("box", "local", connection="local", become=become), 1), monkeypatch)

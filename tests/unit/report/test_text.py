@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from maintenancebot.model import Action, ChangeReport, Reason, Report, Risk, State, Undo
-from maintenancebot.report.figures import NOUNS, size
+from maintenancebot.report.figures import MADE, NOUNS, size
 from maintenancebot.report.text import STYLES, markdown, plain, show
 from tests.unit.report.examples import change, cleanup, host, package, patches, planned, report
 
@@ -40,7 +40,7 @@ def test_a_run_with_trouble_reads_as_one_page() -> None:
         "  done    upgrade_package  openssl=3.0.2  verified; undo: downgrade; risk: medium\n"
         "\n"
         "failed: 3 hosts, 1 nothing, 1 failed, 1 unknown\n"
-        "Changes: 1 done, 1 failed (1 package).\n"
+        "Changes: 1 done, 1 failed (1 package upgraded).\n"
         "Needs a person:\n"
         "  web1, security_patches: failed: installed afterwards is not the planned version (curl=8: is 7).\n"
         "  db1: unknown: no connection: Connection refused. To do: check address, network and sshd.\n"
@@ -76,7 +76,7 @@ def test_freed_space_is_told_as_measured(now: int, said: str) -> None:
     measured = {"freed_now": now, "freed_at_purge": 4096}
     done = ChangeReport(change("/a"), State.DONE, Reason.VERIFIED, measured=measured)
     text = plain(report(host("web1", cleanup(done)), command="run"))
-    assert f"1 file to trash; {said}, 4.0 KiB at purge\n" in text
+    assert f"1 file moved to trash; {said}, 4.0 KiB at purge\n" in text
 
 
 def test_an_empty_run_says_so() -> None:
@@ -105,6 +105,18 @@ def test_tasks_that_are_not_for_a_host_are_listed_with_v_only() -> None:
     told = report(host("web1", cleanup(state=State.SKIPPED, reason=Reason.NOT_SELECTED)))
     assert "not_selected" not in plain(told)
     assert "not_selected" in plain(told, verbose=True)
+
+
+def test_hosts_that_were_not_selected_do_not_make_a_good_run_look_skipped() -> None:
+    left_out = host("db1", state=State.SKIPPED, reason=Reason.NOT_SELECTED)
+    told = report(host("web1", patches(package("curl=8"))), left_out, command="run")
+    text = plain(replace(told, state=State.DONE))
+    assert "\ndone: 2 hosts, 1 done, 1 not selected\n" in text
+
+
+def test_a_detail_that_ends_with_a_full_stop_gets_no_second_one() -> None:
+    refused = host("web1", state=State.UNKNOWN, reason=Reason.LOGIN_REFUSED, detail="Authentication failed.")
+    assert "the host refuses the login: Authentication failed. To do: check" in plain(report(refused))
 
 
 def test_the_same_trouble_on_many_hosts_is_one_line() -> None:
@@ -191,7 +203,7 @@ def test_markdown_has_the_same_content_with_host_text_as_text() -> None:
         "\n"
         "**failed: 3 hosts, 1 nothing, 1 failed, 1 unknown**\n"
         "\n"
-        "Changes: 1 done, 1 failed \\(1 package\\).\n"
+        "Changes: 1 done, 1 failed \\(1 package upgraded\\).\n"
         "\n"
         "## Needs a person\n"
         "\n"
@@ -231,5 +243,5 @@ def test_sizes_are_told_in_the_unit_that_fits(count: int, words: str) -> None:
 
 
 def test_every_action_has_a_noun_and_every_state_a_style() -> None:
-    assert set(NOUNS) == set(Action)
+    assert set(NOUNS) == set(MADE) == set(Action)
     assert set(STYLES) == set(State)
