@@ -170,9 +170,7 @@ def _open_for_writing(paths):
 
     Files of other machines' and users' file systems are not looked at, unless backups lie there: that may never end.
     """
-    avoid = tuple(
-        prefix for prefix in usage.shared_mounts() if not any(path.startswith(prefix) for path in paths)
-    )
+    avoid = tuple(prefix for prefix in usage.shared_mounts() if not any(path.startswith(prefix) for path in paths))
     seen = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         folder = "/proc/%s/fd" % pid

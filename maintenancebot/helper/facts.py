@@ -113,7 +113,7 @@ def mount_table():
 
 
 def mounts():
-    """Sizes of the real file systems; a mount that cannot be asked is left out, and those that may hang are not asked."""
+    """Sizes of the real file systems; a mount that cannot be asked is left out, those that may hang are not asked."""
     seen = {}
     for row in mount_table():
         kind = row["type"]

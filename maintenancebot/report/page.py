@@ -13,6 +13,9 @@ from maintenancebot.report.totals import totals
 SHOWN = 10
 """Changes of one task that are listed without -v."""
 
+NOTES_SHOWN = 20
+"""Notes that are listed without -v."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -69,8 +72,16 @@ def page(report: Report, *, verbose: bool) -> Page:
         headline=_headline(report),
         figures=_figures(report),
         needs_person=tuple(people.lines(report.hosts)),
-        notes=(*report.notes, *asides.notes(report.hosts)),
+        notes=tuple(_notes((*report.notes, *asides.notes(report.hosts)), verbose=verbose)),
     )
+
+
+def _notes(notes: Sequence[str], *, verbose: bool) -> Iterable[str]:
+    """A run that was killed may leave thousands of unfinished changes, one note for each."""
+    shown = len(notes) if verbose else NOTES_SHOWN
+    yield from notes[:shown]
+    if len(notes) > shown:
+        yield f"… and {len(notes) - shown:,} more; -v lists all"
 
 
 def _took(report: Report) -> str:

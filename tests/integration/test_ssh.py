@@ -254,6 +254,17 @@ def test_the_operators_own_files_are_not_read(
     make_connector(sshd.known_hosts_line).connect(host_of(sshd)).close()
 
 
+def test_the_operators_own_keys_are_not_tried(
+    sshd: Sshd, make_connector: Callable[..., Connector], tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home" / ".ssh").mkdir(parents=True)
+    (tmp_path / "home" / ".ssh" / "id_ed25519").write_text(key.read_text())
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    make_key(tmp_path / "stranger")
+    connector = make_connector(sshd.known_hosts_line, keys=(tmp_path / "stranger",))
+    assert refusal(connector, host_of(sshd))[0] is Reason.LOGIN_REFUSED
+
+
 # Servers that are none
 
 

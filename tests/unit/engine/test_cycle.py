@@ -145,24 +145,26 @@ def test_a_fault_of_ours_on_one_host_is_its_own(box: Box, store: Store) -> None:
     assert short(reports["web-1"]) == (State.DONE, Reason.VERIFIED)
 
 
-def test_a_host_that_never_comes_back_is_overdue_and_the_rest_is_done(
-    box: Box, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cycle, "PROBE_GRACE_SECONDS", -29)
-    rules = settings(ssh={"connect_timeout": 1, "login_timeout": 1, "probe_deadline": 30, "idle_timeout": 20})
-    box.write("a.log")
+def test_a_host_that_never_comes_back_is_overdue_and_the_others_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cycle, "PROBE_GRACE_SECONDS", -31)
+    rules = settings(ssh={"connect_timeout": 1, "login_timeout": 1, "probe_deadline": 30})
     stuck = threading.Event()
-    surroundings = work([box], rules)
+    surroundings = work([], rules)
 
     def connect(host: Host) -> Any:
         if host.name == "away":
             stuck.wait(60)
         return surroundings.connect(host)
 
-    reports = run(selected(AWAY, box.host), replace(surroundings, connect=connect), store)
+    fleet = selected(AWAY, Host("down", "192.0.2.2"), rules=rules)
+    seen = look(fleet, replace(surroundings, connect=connect))
     stuck.set()
-    assert short(reports["away"]) == (State.UNKNOWN, Reason.DEADLINE)
-    assert short(reports["web-1"]) == (State.DONE, Reason.VERIFIED)
+    reports = cycle.host_reports(fleet, Judged(seen, {}))
+    assert [short(report) for report in reports] == [
+        (State.UNKNOWN, Reason.DEADLINE),
+        (State.UNKNOWN, Reason.UNREACHABLE),
+    ]
+    assert reports[0].detail.endswith(": no end within 1 s")
 
 
 def test_a_fault_of_ours_while_applying_leaves_the_changes_unknown_and_open(box: Box, store: Store) -> None:

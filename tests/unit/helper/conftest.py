@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from maintenancebot.helper import frames
+from maintenancebot.helper import facts, frames
+
+from .driver import hide_foreign_stores
 
 DRIVER = Path(__file__).with_name("driver.py")
 ROOT = Path(__file__).parents[3]
@@ -140,3 +142,10 @@ def any_host(tmp_path: Path, request: pytest.FixtureRequest) -> SmallHost:
     if os.geteuid() != 0:
         pytest.skip("works on files as root")
     return SmallHost(tmp_path, request.param)
+
+
+@pytest.fixture(autouse=True)
+def no_foreign_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test here settles or lists the trash of a lab that runs beside it."""
+    monkeypatch.setattr(facts, "mount_table", facts.mount_table)
+    hide_foreign_stores(facts, os.fsencode(tmp_path))

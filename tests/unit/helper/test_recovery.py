@@ -60,7 +60,12 @@ def test_recall_tells_what_became_of_a_change(host: SmallHost) -> None:
     host.step("trash.move", [change])
     assert recall(host, change) == ("done", "verified")
     (item,) = host.trash()
-    back = {"id": "b", "action": "restore_file", "name": os.fsdecode(path), "object": {"item": item["subject"], "to": ""}}
+    back = {
+        "id": "b",
+        "action": "restore_file",
+        "name": os.fsdecode(path),
+        "object": {"item": item["subject"], "to": ""},
+    }
     assert recall(host, back) == ("skipped", "not_started")
     host.restore(item["subject"])
     assert recall(host, back) == ("done", "verified")

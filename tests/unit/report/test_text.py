@@ -101,6 +101,12 @@ def test_only_the_first_changes_are_listed_and_trouble_is_never_cut_off() -> Non
     assert everything.count("quarantine_file") == 12_001
 
 
+def test_thousands_of_notes_do_not_bury_the_report() -> None:
+    told = report(host("web1", cleanup(state=State.NOTHING)), notes=tuple(f"note {n}" for n in range(5000)))
+    assert plain(told).endswith("  note 19\n  … and 4,980 more; -v lists all\n")
+    assert plain(told, verbose=True).endswith("  note 4999\n")
+
+
 def test_tasks_that_are_not_for_a_host_are_listed_with_v_only() -> None:
     told = report(host("web1", cleanup(state=State.SKIPPED, reason=Reason.NOT_SELECTED)))
     assert "not_selected" not in plain(told)
