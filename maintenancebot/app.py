@@ -21,8 +21,8 @@ from maintenancebot.engine.progress import Progress
 from maintenancebot.engine.trash import TrashResult as TrashResult
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import MaintenanceError, StoreError, UsageError
-from maintenancebot.inventory import Inventory, load_inventory
-from maintenancebot.model import Host, HostReport, Outcome, Report, State, worst
+from maintenancebot.inventory import Inventory, load_both
+from maintenancebot.model import Host, HostReport, Outcome, Reason, Report, State, worst
 from maintenancebot.plan.document import Plan
 from maintenancebot.remote.connecting import Connections, known_hosts_path
 from maintenancebot.report import document
@@ -81,10 +81,7 @@ class Context:
 
 def load(options: Options) -> Context:
     """Read and check configuration and inventory; raises UsageError with every fault."""
-    settings = load_settings(options.config)
-    inventory = load_inventory(options.inventory)
-    for task in settings.tasks:
-        inventory.select(task.hosts)
+    settings, inventory = load_both(options.config, options.inventory)
     return Context(settings, inventory, locate_state(options.state_dir))
 
 
@@ -358,7 +355,7 @@ def _report(command: str, work: Work, started: datetime, hosts: tuple[HostReport
         run_id=work.run_id,
         started_at=started,
         finished_at=now(),
-        state=worst([host.state for host in hosts]) if hosts else State.NOTHING,
+        state=worst([host.state for host in hosts if host.reason is not Reason.NOT_SELECTED]),
         hosts=hosts,
         totals=totals(hosts),
         notes=tuple(notes),

@@ -11,7 +11,7 @@ from pathlib import Path
 from maintenancebot.errors import ConfigurationError, Fault, UsageError
 from maintenancebot.inventory_file import InventoryFile, merged
 from maintenancebot.model import Host
-from maintenancebot.settings import BUNDLED, Settings
+from maintenancebot.settings import BUNDLED, Settings, load_settings
 from maintenancebot.settings.faults import check, sort_faults
 from maintenancebot.settings.places import Document, Loc
 from maintenancebot.settings.yaml_positions import read_file
@@ -86,6 +86,23 @@ def load_inventory(path: Path | None = None, settings: Settings | None = None) -
     if document.faults:
         raise ConfigurationError(sort_faults(document.faults))
     return inventory
+
+
+def load_both(config: Path | None, inventory: Path | None) -> tuple[Settings, Inventory]:
+    """Settings and inventory; raises ConfigurationError with the faults of both files together."""
+    faults: list[Fault] = []
+    settings = None
+    try:
+        settings = load_settings(config)
+    except ConfigurationError as error:
+        faults += error.faults
+    try:
+        found = load_inventory(inventory, settings)
+    except ConfigurationError as error:
+        faults += error.faults
+    if settings is None or faults:
+        raise ConfigurationError(faults)
+    return settings, found
 
 
 def _hosts(file: InventoryFile, document: Document) -> Iterator[Host]:

@@ -18,7 +18,7 @@ def steps(task: Task, settings: Settings, changes: Sequence[Change]) -> list[Ste
 
 def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
     """The helper's answer for each change; what was not answered, or not as agreed, is unknown."""
-    answers = {str(item.get("change")): item for item in raw}
+    answers = {str(item.get("change")): item for item in raw if isinstance(item, Mapping)}
     return [_outcome(change, answers.get(change.id)) for change in step.changes]
 
 
@@ -32,6 +32,7 @@ def _outcome(change: Change, answer: Mapping[str, Json] | None) -> Outcome:
         return Outcome(change.id, State.UNKNOWN, Reason.LINK_LOST, "the host gave no answer for this certificate")
     try:
         state, reason = State(answer["state"]), Reason(answer["reason"])
-    except (KeyError, ValueError):
+        measured = dict(answer.get("measured") or {})
+    except (KeyError, TypeError, ValueError):
         return Outcome(change.id, State.UNKNOWN, Reason.GARBLED, "the host's answer is not as agreed")
-    return Outcome(change.id, state, reason, str(answer.get("detail", "")), dict(answer.get("measured") or {}))
+    return Outcome(change.id, state, reason, str(answer.get("detail", "")), measured)

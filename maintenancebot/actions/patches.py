@@ -22,7 +22,7 @@ def steps(task: Task, settings: Settings, changes: Sequence[Change]) -> list[Ste
 
 def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
     """One outcome for each change; no answer, or one that contradicts itself, is unknown."""
-    answers = {answer.get("change"): answer for answer in raw if isinstance(answer, Mapping)}
+    answers = {str(answer.get("change")): answer for answer in raw if isinstance(answer, Mapping)}
     return [_outcome(change, answers.get(change.id)) for change in step.changes]
 
 

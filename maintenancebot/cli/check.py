@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
-from maintenancebot.errors import ConfigurationError, Fault
-from maintenancebot.inventory import Inventory, load_inventory
+from maintenancebot.inventory import Inventory, load_both
 from maintenancebot.model import Host
 from maintenancebot.policy import windows
-from maintenancebot.settings import Settings, json_schema, load_settings
+from maintenancebot.settings import Settings, json_schema
 
 RUNS = 3
 
@@ -31,23 +29,6 @@ def check_command(context: click.Context) -> None:
 def schema_command() -> None:
     """Print the JSON Schema of the configuration, for editors."""
     click.echo(json.dumps(json_schema(), indent=2))
-
-
-def load_both(config: Path | None, inventory: Path | None) -> tuple[Settings, Inventory]:
-    """Settings and inventory; raises ConfigurationError with the faults of both files together."""
-    faults: list[Fault] = []
-    settings = None
-    try:
-        settings = load_settings(config)
-    except ConfigurationError as error:
-        faults += error.faults
-    try:
-        found = load_inventory(inventory, settings)
-    except ConfigurationError as error:
-        faults += error.faults
-    if settings is None or faults:
-        raise ConfigurationError(faults)
-    return settings, found
 
 
 def describe(settings: Settings, inventory: Inventory) -> Iterator[str]:

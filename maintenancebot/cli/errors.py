@@ -27,11 +27,9 @@ def message(error: Exception) -> str:
     """The error and the chain of its causes for people, host text made visible."""
     if isinstance(error, MaintenanceError):
         head, hint = f"maintenancebot: {error}", ""
-    elif isinstance(error, OSError) and error.errno in NOT_OURS and error.filename is not None:
-        head, hint = (
-            f"maintenancebot: {error.filename}: {error.strerror}; make room, or make it writable for this user",
-            "",
-        )
+    elif isinstance(error, OSError) and error.errno in NOT_OURS:
+        place = error.filename or "the output"
+        head, hint = f"maintenancebot: {place}: {error.strerror}; make room, or make it writable for this user", ""
     else:
         head = f"maintenancebot: internal error: {_described(error)}"
         hint = "\nThis is a fault of maintenancebot; run the command again with -v and report what it prints."

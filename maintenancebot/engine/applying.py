@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from maintenancebot.catalog import SUBJECTS, Actions, Answers
 from maintenancebot.engine.brakes import Brakes
@@ -84,6 +84,10 @@ class _Applying:
     brakes: Brakes
     outcomes: dict[str, Outcome]
     in_hand: Step | None = None
+    names: dict[str, str] = field(init=False)  # of the changes, for people
+
+    def __post_init__(self) -> None:
+        self.names = {change.id: change.name for change in _changes(self.steps)}
 
     def make(self, session: Session) -> None:
         """One execution: answer each of the helper's questions, make the controller's own steps in their places."""
@@ -178,10 +182,9 @@ class _Applying:
         self.in_hand = None
 
     def _keep(self, outcomes: Sequence[Outcome], *, settle: bool) -> None:
-        names = {change.id: change.name for change in _changes(self.steps)}
         for outcome in outcomes:
             self.outcomes[outcome.change_id] = outcome
-            self.work.progress.step(self.host.name, names.get(outcome.change_id, ""), outcome.state)
+            self.work.progress.step(self.host.name, self.names.get(outcome.change_id, ""), outcome.state)
         if settle:
             self.ledger.settle(self.host.name, outcomes)
 

@@ -120,11 +120,14 @@ def judge(selected: Sequence[Selected], seen: Seen, work: Work, guards: Mapping[
     """Ask the gate about every change of the fleet's plan."""
     by_name = {item.host.name: item for item in selected}
     decisions = {}
+    # One name in maintenance keeps hands off the machine, whichever of its names has the work.
+    flagged = {looked.machine_id for looked in seen.looked.values() if looked.host.maintenance and looked.machine_id}
     granted = 0  # the budget is the fleet's, not each host's
     for host_plan in seen.plan.hosts:
         item, guard = by_name[host_plan.host], guards[host_plan.host]
         guard = replace(guard, actions_left=max(0, guard.actions_left - granted))
-        answers = gate.decide(item.host, host_plan, item.tasks, work.settings, guard)
+        host = replace(item.host, maintenance=host_plan.machine_id in flagged or item.host.maintenance)
+        answers = gate.decide(host, host_plan, item.tasks, work.settings, guard)
         granted += sum(answer.allowed for answer in answers)
         decisions[host_plan.host] = {answer.change_id: answer for answer in answers}
     return Judged(seen, decisions)
@@ -132,7 +135,7 @@ def judge(selected: Sequence[Selected], seen: Seen, work: Work, guards: Mapping[
 
 def make(selected: Sequence[Selected], judged: Judged, work: Work, ledger: Ledger, brakes: Brakes) -> Judged:
     """Make what the gate allowed, host by host in parallel, each recorded before and after."""
-    todo = [(item, steps) for item in selected if (steps := _allowed_steps(item, judged, work))]
+    todo, made = _todo(selected, judged, work)
     machine_ids = {plan.host: plan.machine_id for plan in judged.seen.plan.hosts}
 
     outcomes: dict[str, dict[str, Outcome]] = {item.host.name: {} for item, _ in todo}
@@ -145,7 +148,6 @@ def make(selected: Sequence[Selected], judged: Judged, work: Work, ledger: Ledge
 
     ssh = work.settings.ssh
     limit = ssh.connect_timeout + ssh.login_timeout + ssh.apply_deadline + PROBE_GRACE_SECONDS
-    made: dict[str, Mapping[str, Outcome]] = {}
     work.progress.start(len(todo), "apply")
     for (item, steps), result in FanOut(one, ssh.parallel, limit).results(todo):
         name = item.host.name
@@ -178,6 +180,27 @@ def fleet_share(seen: Seen, hosts: int) -> float:
     """Share of the hosts that the plan would change."""
     changed = sum(1 for plan in seen.plan.hosts if plan.changes)
     return changed / hosts if hosts else 0.0
+
+
+def _todo(
+    selected: Sequence[Selected], judged: Judged, work: Work
+) -> tuple[list[tuple[Selected, list[Step]]], dict[str, Mapping[str, Outcome]]]:
+    """The hosts with steps to make; a host whose changes nobody can make has its outcomes at once."""
+    todo: list[tuple[Selected, list[Step]]] = []
+    failed: dict[str, Mapping[str, Outcome]] = {}
+    for item in selected:
+        try:
+            steps = _allowed_steps(item, judged, work)
+        except Exception as error:
+            detail = f"{type(error).__name__}: {error}"
+            ids = [one.change_id for one in judged.decisions[item.host.name].values() if one.allowed]
+            failed[item.host.name] = {
+                one: Outcome(one, State.FAILED, Reason.INTERNAL_ERROR, detail, begun=False) for one in ids
+            }
+            continue
+        if steps:
+            todo.append((item, steps))
+    return todo, failed
 
 
 def _allowed_steps(item: Selected, judged: Judged, work: Work) -> list[Step]:

@@ -139,7 +139,8 @@ def _asked_already(store: Store, waiting: set[str], now: datetime) -> str:
 
 
 def _how_to_approve(count: int, digest: str) -> str:
-    return f"{count} changes wait for approval: maintenancebot approvals approve {digest[:12]}"
+    what = "1 change waits" if count == 1 else f"{count} changes wait"
+    return f"{what} for approval: maintenancebot approvals approve {digest[:12]}"
 
 
 def learn(store: Store, judged: Judged, work: Work) -> None:

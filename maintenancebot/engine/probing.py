@@ -190,7 +190,11 @@ def _plan_task(host: Host, task: Task, work: Work, facts: HostFacts, answer: _An
         result = subject.probe.complete(task, work.settings, result, session)
     except RemoteError as error:
         result = replace(result, state=State.UNKNOWN, reason=error.reason, detail=str(error))
-    return subject.planner.plan(host, task, work.settings, facts, result)
+    try:
+        return subject.planner.plan(host, task, work.settings, facts, result)
+    except Exception as error:  # what the host said cannot be planned with: that is this task's trouble alone
+        told = f"{type(error).__name__}: {error}"
+        return TaskPlan(task.name, task.type, State.UNKNOWN, Reason.GARBLED, f"the answer cannot be read ({told})")
 
 
 def _recalled(unfinished: Sequence[Change], answer: _Answer) -> tuple[Outcome, ...]:
@@ -204,9 +208,9 @@ def _recalled(unfinished: Sequence[Change], answer: _Answer) -> tuple[Outcome, .
             outcomes.append(Outcome(change.id, State.UNKNOWN, Reason.UNFINISHED, "the host cannot tell"))
             continue
         state = State(data["state"]) if data.get("state") in tuple(State) else State.UNKNOWN
-        outcomes.append(
-            Outcome(change.id, state, reason_of(data.get("reason", "")), str(data.get("detail", "")), dict(data))
-        )
+        measured = data.get("measured")
+        reason, detail = reason_of(data.get("reason", "")), str(data.get("detail", ""))
+        outcomes.append(Outcome(change.id, state, reason, detail, measured if isinstance(measured, dict) else {}))
     return tuple(outcomes)
 
 

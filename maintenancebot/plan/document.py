@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -152,6 +154,7 @@ def plan_from_json(document: Json) -> Plan:
             ),
             digest=_text(document["digest"]),
         )
+        _check_once("host", [host.host for host in plan.hosts] + [item.host for item in plan.not_planned])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PlanError(Reason.PLAN_CHANGED, f"the plan is damaged ({error!r}); make the plan anew") from None
     content = {key: value for key, value in document.items() if key != "digest"}
@@ -257,14 +260,27 @@ def _host_from_json(item: Mapping[str, Json]) -> HostPlan:
             for task in item["tasks"]
         ),
     )
-    _check_ids(host.host, host.changes)
+    _check_changes(host)
     return host
 
 
-def _check_ids(host: str, changes: Sequence[Change]) -> None:
-    for change in changes:
-        if change.id != change_id(host, change.task, change.action, change.object):
-            raise ValueError(f"the id of {change.name!r} does not fit its object")
+def _check_changes(host: HostPlan) -> None:
+    if not isinstance(host.clock_offset, int | float) or not math.isfinite(host.clock_offset):
+        raise ValueError(f"{host.clock_offset!r} is no difference of clocks")
+    _check_once("task", [task.task for task in host.tasks])
+    _check_once("change", [change.id for change in host.changes])
+    for task in host.tasks:
+        for change in task.changes:
+            if change.task != task.task:
+                raise ValueError(f"{change.name!r} stands under another task")
+            if change.id != change_id(host.host, change.task, change.action, change.object):
+                raise ValueError(f"the id of {change.name!r} does not fit its object")
+
+
+def _check_once(what: str, names: Sequence[str]) -> None:
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise ValueError(f"the {what} {twice!r} stands there twice")
 
 
 def _text(value: Json) -> str:

@@ -15,11 +15,16 @@ REFUSED = 3  # refused by a guard, or waiting for approval
 def exit_code(report: Report) -> int:
     """The exit code for a report; what failed or is unknown beats what was refused."""
     results = list(_results(report))
-    if any(state in (State.FAILED, State.UNKNOWN) for state, _ in results):
+    if any(state in (State.FAILED, State.UNKNOWN) or _held_up(state, reason) for state, reason in results):
         return FAILED
     if any(state is State.WAITING or _refused(state, reason) for state, reason in results):
         return REFUSED
     return DONE
+
+
+def _held_up(state: State, reason: Reason) -> bool:
+    """What was wanted and not made, since somebody else held a lock: the next run has to do it."""
+    return state is State.SKIPPED and reason is Reason.BUSY
 
 
 def _refused(state: State, reason: Reason) -> bool:

@@ -75,7 +75,7 @@ class Defaults(Strict):
 class Caps(Strict):
     """The most that one task may delete on one host in one run; more needs an approval."""
 
-    files: Positive = Field(default=10_000, description="Objects.")
+    files: int = Field(default=10_000, ge=1, le=100_000, description="Objects; a plan must stay readable.")
     bytes: Size = Field(default=50 * 2**30, description='Bytes, as a number or as "50 GiB".')
     share: Share = Field(default=0.5, description="Share of the files of the looked-at trees.")
     share_from_files: Positive = Field(default=100, description="Below so many files the share does not count.")

@@ -12,7 +12,7 @@ import yaml
 
 from tests.lab import addresses, bases
 from tests.lab.hosts import HostSpec, LabHost
-from tests.lab.tools import LabError, locked, remove_tree, run
+from tests.lab.tools import LabError, lab_home, locked, remove_tree, run
 
 INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
@@ -77,7 +77,11 @@ class Fleet:
         raise_limits()
         bases.build({bases.Base(spec.release, spec.variant) for spec in specs})
         with ThreadPoolExecutor(PARALLEL_BOOTS) as pool:
-            booted = list(pool.map(self._boot, specs))
+            # Every root is made before the first host starts: a starting host keeps all mounts that it finds, and a
+            # root that is still mounted somewhere cannot be aged.
+            with locked(lab_home() / "making.lock"):
+                made = list(pool.map(self._create, specs))
+            booted = list(pool.map(self._start, made))
         self.write_files()
         return booted
 
@@ -112,10 +116,17 @@ class Fleet:
             self.known_hosts.write_text("".join(map(_known_host, hosts)))
             self.ssh_config.write_text("".join(map(_ssh_host, hosts)) + self._ssh_defaults())
 
-    def _boot(self, spec: HostSpec) -> LabHost:
+    def _create(self, spec: HostSpec) -> LabHost:
         host = self._new(spec)
         try:
-            return host.create().start()
+            return host.create()
+        except BaseException:
+            host.power_off()
+            raise
+
+    def _start(self, host: LabHost) -> LabHost:
+        try:
+            return host.start()
         except BaseException:
             host.power_off()
             raise

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from maintenancebot.cli.check import check_command, describe, describe_runs, load_both, schema_command
+from maintenancebot.cli.check import check_command, describe, describe_runs, schema_command
 from maintenancebot.errors import ConfigurationError
+from maintenancebot.inventory import load_both
 from maintenancebot.settings import Settings
 
 NOW = datetime(2026, 3, 21, 12, 0, tzinfo=UTC)

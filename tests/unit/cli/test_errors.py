@@ -68,6 +68,9 @@ def test_a_full_or_read_only_disk_is_no_fault_of_ours() -> None:
         "maintenancebot: /var/lib/maintenancebot/.known_hosts.x: Read-only file system; "
         "make room, or make it writable for this user"
     )
+    assert message(OSError(28, "No space left on device")) == (
+        "maintenancebot: the output: No space left on device; make room, or make it writable for this user"
+    )
 
 
 def test_each_fault_of_a_configuration_has_its_line() -> None:

@@ -1,4 +1,4 @@
-"""Small hosts on this machine: the real helper in a mount namespace with /var, /root and a machine-id of its own.
+"""Small hosts on this machine: the real helper in namespaces with processes, /var, /root and a machine-id of its own.
 
 A box needs root and `unshare`. Its clock is `days` ahead, so that the files just made in it are old; the controller's
 clock of `work()` is ahead by as much.
@@ -27,6 +27,7 @@ from maintenancebot.settings import Settings
 
 DAYS = 40
 RUN = "20261121T120000Z-abcdef"
+UNSHARE = ["unshare", "-m", "-p", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
 ENTER = """\
 mount --bind "$1/var" /var && mount --bind "$1/machine-id" /etc/machine-id && mount --bind "$1/root" /root || exit 9
 shift
@@ -95,7 +96,7 @@ class BoxSession(LocalSession):
 
     def start_helper(self) -> LocalExecution:
         *python, program = shlex.split(bundle.COMMAND)
-        enter = ["unshare", "-m", "--propagation", "private", "/bin/sh", "-c", ENTER, "enter", str(self.box.base)]
+        enter = [*UNSHARE, "/bin/sh", "-c", ENTER, "enter", str(self.box.base)]
         self.box.executions.append(LocalExecution([*enter, *python, AHEAD + program], 20))
         return self.box.executions[-1]
 

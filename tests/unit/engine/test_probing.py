@@ -144,7 +144,6 @@ def test_the_clock_of_the_host_is_compared_with_ours() -> None:
     assert abs(looked.plan.clock_offset - 3600) < 10
 
 
-@pytest.mark.xfail(reason="a planner's exception leaves look(), which promises a value for every failure of the host")
 @pytest.mark.parametrize("identity", [{}, 7, None])
 def test_a_finding_that_no_planner_can_read_is_garbled_for_its_task_alone(identity: Any) -> None:
     rules = settings(cleanup("logs"), cleanup("other"))
@@ -214,7 +213,6 @@ def test_a_change_that_the_host_does_not_speak_of_is_unknown(box: Box) -> None:
     assert looked.recalled == (Outcome(change.id, State.UNKNOWN, Reason.UNFINISHED, "the host cannot tell"),)
 
 
-@pytest.mark.xfail(reason="the whole finding is taken for what was measured")
 def test_a_recalled_outcome_has_what_was_measured_and_nothing_else(box: Box) -> None:
     box.write("a.log")
     change = box.change("a.log")
