@@ -17,7 +17,7 @@ SIZE_CAP = 512 * 1024 * 1024
 def from_plan_file(path: Path, settings: Settings, now: datetime) -> Plan:
     """The plan in a file; raises PlanError when it is damaged, changed, stale, or of another configuration."""
     try:
-        if path.exists() and not path.is_file():
+        if not path.is_file():
             raise PlanError(Reason.PLAN_CHANGED, f"{path}: not a file; make one with `dry-run --out`")
         if path.stat().st_size > SIZE_CAP:
             raise PlanError(Reason.PLAN_CHANGED, f"{path}: too large for a plan")

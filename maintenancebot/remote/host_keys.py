@@ -49,24 +49,31 @@ class KnownHosts:
         name = server_name(address, port)
         keys = list(self._plain.get(name, ()))
         for entry in self._hashed:
-            if paramiko.HostKeys.hash_host(name, entry.hostnames[0]) == entry.hostnames[0]:
+            if _is(entry.hostnames[0], name):
                 keys.append(entry.key)
         return PinnedKeys(tuple(keys), tuple(self._revoked))
 
     def pin_line(self, line: str) -> None:
         """Pin a known_hosts line in place of all that were pinned for its name; the file is replaced whole."""
         name = line.split(" ", 1)[0]
-        kept = [old for old in self._lines() if not self._names_it(old, name)]
+        kept = [rest for old in self._lines() if (rest := _without(old, name)) is not None]
         kept.append(line)
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".known_hosts.")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write("\n".join(kept) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(self.path)
+        self._replace("\n".join(kept) + "\n")
         self._plain, self._hashed, self._revoked = {}, [], []
         self._read()
+
+    def _replace(self, text: str) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".known_hosts.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(temporary).replace(self.path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
     def _lines(self) -> list[str]:
         try:
@@ -81,10 +88,9 @@ class KnownHosts:
             text = line.strip()
             if not text or text.startswith("#"):
                 continue
-            revoked = text.startswith("@revoked ")
-            if text.startswith("@") and not revoked:
-                continue  # certificate authorities: not supported, so such hosts stay unknown
-            self._add(text.removeprefix("@revoked ").strip(), revoked, number)
+            mark, _, rest = text.replace("\t", " ").partition(" ") if text.startswith("@") else ("", "", text)
+            if mark in ("", "@revoked"):  # certificate authorities: not supported, so such hosts stay unknown
+                self._add(rest.strip(), mark == "@revoked", number)
 
     def _add(self, text: str, revoked: bool, number: int) -> None:
         try:
@@ -102,11 +108,24 @@ class KnownHosts:
             else:
                 self._plain.setdefault(name, []).append(entry.key)
 
-    def _names_it(self, line: str, name: str) -> bool:
-        fields = line.split()
-        if not fields or fields[0].startswith(("#", "@")):
-            return False
-        return any(
-            one == name or (one.startswith("|1|") and paramiko.HostKeys.hash_host(name, one) == one)
-            for one in fields[0].split(",")
-        )
+
+def _without(line: str, name: str) -> str | None:
+    """A line without one of its names; None when no name is left."""
+    fields = line.split(None, 1)
+    if len(fields) < 2 or fields[0].startswith(("#", "@")):
+        return line
+    names = fields[0].split(",")
+    others = [one for one in names if not _is(one, name)]
+    if len(others) == len(names):
+        return line
+    return f"{','.join(others)} {fields[1]}" if others else None
+
+
+def _is(entry: str, name: str) -> bool:
+    """Whether a known_hosts name, plain or hashed, is this one; a damaged hash is nobody's."""
+    if not entry.startswith("|1|"):
+        return entry == name
+    try:
+        return paramiko.HostKeys.hash_host(name, entry) == entry
+    except (ValueError, AssertionError, IndexError):
+        return False

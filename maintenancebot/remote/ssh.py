@@ -44,8 +44,17 @@ class DroppedError(RemoteError):
     """The server closed the connection at once, as sshd does above MaxStartups."""
 
 
+class HostKeyRevokedError(paramiko.SSHException):
+    """The server shows a key that is marked as revoked."""
+
+
 class _Refuse(paramiko.MissingHostKeyPolicy):
+    def __init__(self, revoked: tuple[paramiko.PKey, ...]) -> None:
+        self._revoked = revoked
+
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        if key in self._revoked:
+            raise HostKeyRevokedError(f"{key.get_name()} {fingerprint(key)}")
         raise HostKeyUnknownError(f"{key.get_name()} {fingerprint(key)}")
 
 
@@ -167,6 +176,7 @@ class Connector:
         self._bastions: dict[str, Connection] = {}
         self._bastion_locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
+        self._making = threading.Lock()
 
     def connect(self, host: Host) -> SshSession:
         """Connect and log in; raises RemoteError with the reason."""
@@ -208,21 +218,7 @@ class Connector:
 
     def _open_once(self, host: Host) -> Connection:
         pinned = self._known_hosts.pinned(host.address, host.port)
-        connection = Connection(
-            host=host.address,
-            user=host.user,
-            port=host.port,
-            config=self._config,
-            connect_timeout=self._limits.connect,
-            forward_agent=False,
-            connect_kwargs={
-                **self._credentials,
-                "sock": self._socket(host),
-                "banner_timeout": self._limits.login,
-                "auth_timeout": self._limits.login,
-                "channel_timeout": self._limits.login,
-            },
-        )
+        connection = self._new_connection(host, self._socket(host))
         self._pin(connection, host, pinned)
         started = time.monotonic()
         try:
@@ -233,13 +229,27 @@ class Connector:
         connection.transport.set_keepalive(KEEPALIVE_SECONDS)
         return connection
 
+    def _new_connection(self, host: Host, sock: Any) -> Connection:
+        login = self._limits.login
+        waits = {"banner_timeout": login, "auth_timeout": login, "channel_timeout": login}
+        with self._making:  # each one merges the shared configuration anew, which others must not see half done
+            return Connection(
+                host=host.address,
+                user=host.user,
+                port=host.port,
+                config=self._config,
+                connect_timeout=login,  # of the handshake: the socket is connected already
+                forward_agent=False,
+                connect_kwargs={**self._credentials, **waits, "sock": sock},
+            )
+
     def _pin(self, connection: Connection, host: Host, pinned: PinnedKeys) -> None:
         name = server_name(host.address, host.port)
         known = connection.client.get_host_keys()
         for key in pinned.keys:
             if key not in pinned.revoked:
                 known.add(name, key.get_name(), key)
-        connection.client.set_missing_host_key_policy(_Refuse())
+        connection.client.set_missing_host_key_policy(_Refuse(pinned.revoked))
 
     def _socket(self, host: Host) -> Any:
         if host.via:
@@ -305,6 +315,8 @@ def _explain(error: Exception, host: Host, limits: SshLimits, seconds: float) ->
             f"{where} shows {fingerprint(error.key)}, pinned is another; if that is right: "
             f"maintenancebot hosts trust {host.name} --replace",
         )
+    if isinstance(error, HostKeyRevokedError):
+        return RemoteError(Reason.HOST_KEY_CHANGED, f"{where} shows {error}, which known_hosts marks as revoked")
     if isinstance(error, HostKeyUnknownError):
         return RemoteError(
             Reason.HOST_KEY_UNKNOWN, f"{where} shows {error}; look at it with: maintenancebot hosts trust {host.name}"
@@ -314,7 +326,7 @@ def _explain(error: Exception, host: Host, limits: SshLimits, seconds: float) ->
     if isinstance(error, TimeoutError):
         return RemoteError(Reason.CONNECT_TIMEOUT, f"no login within {limits.login:.0f} s")
     broke_off = isinstance(error, (EOFError, ConnectionResetError)) or "banner" in str(error)
-    if broke_off and seconds < DROPPED_SECONDS:
+    if broke_off and seconds < min(DROPPED_SECONDS, limits.login * 0.9):
         return DroppedError(Reason.UNREACHABLE, f"{where}: the server closes the connection at once")
     if broke_off:
         return RemoteError(Reason.CONNECT_TIMEOUT, f"{where}: no SSH server spoke within {limits.login:.0f} s")

@@ -228,7 +228,6 @@ def test_a_revoked_key_is_refused_though_it_is_pinned(sshd: Sshd, make_connector
     assert reason in (Reason.HOST_KEY_CHANGED, Reason.HOST_KEY_UNKNOWN)
 
 
-@pytest.mark.xfail(reason="a revoked key is told as unknown, with the advice to trust it")
 def test_nobody_is_told_to_trust_a_revoked_key(sshd: Sshd, make_connector: Callable[..., Connector]) -> None:
     _, words = refusal(make_connector(sshd.known_hosts_line, revoked(sshd)), host_of(sshd))
     assert "revoked" in words
@@ -342,8 +341,8 @@ def test_a_server_that_takes_no_connection_in_time(make_connector: Callable[...,
     ("connect", "login"),
     [
         (5, 3),
-        pytest.param(2, 3, marks=pytest.mark.xfail(reason="unreachable: No existing session, after `connect` seconds")),
-        pytest.param(1, 1, marks=pytest.mark.xfail(reason="told as a dropped connection, and tried three times")),
+        (2, 3),
+        (1, 1),
     ],
 )
 def test_a_server_that_accepts_and_says_nothing_ends_at_the_login_limit(
@@ -509,7 +508,6 @@ def test_a_bastion_that_is_down_is_named(make_connector: Callable[..., Connector
 # Many at once
 
 
-@pytest.mark.xfail(reason="each Connection makes Fabric merge the shared Config anew, while other threads read it")
 def test_connections_that_are_made_at_the_same_moment_do_not_disturb_each_other(
     sshd: Sshd, make_connector: Callable[..., Connector], monkeypatch: pytest.MonkeyPatch
 ) -> None:
