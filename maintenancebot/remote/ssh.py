@@ -238,7 +238,8 @@ class Connector:
                 user=host.user,
                 port=host.port,
                 config=self._config,
-                connect_timeout=login,  # of the handshake: the socket is connected already
+                connect_timeout=login
+                + 1,  # of the handshake, after the greeting's own limit; the socket stands already
                 forward_agent=False,
                 connect_kwargs={**self._credentials, **waits, "sock": sock},
             )
@@ -325,7 +326,11 @@ def _explain(error: Exception, host: Host, limits: SshLimits, seconds: float) ->
         return RemoteError(Reason.LOGIN_REFUSED, f"{host.user}@{where}: {str(error) or 'refused'}")
     if isinstance(error, TimeoutError):
         return RemoteError(Reason.CONNECT_TIMEOUT, f"no login within {limits.login:.0f} s")
-    broke_off = isinstance(error, (EOFError, ConnectionResetError)) or "banner" in str(error)
+    broke_off = (
+        isinstance(error, (EOFError, ConnectionResetError))
+        or "banner" in str(error)
+        or "No existing session" in str(error)
+    )
     if broke_off and seconds < min(DROPPED_SECONDS, limits.login * 0.9):
         return DroppedError(Reason.UNREACHABLE, f"{where}: the server closes the connection at once")
     if broke_off:

@@ -3,9 +3,9 @@
 # and leaves services that were there before as they are.
 set -eu
 
-PACKAGES="acl apt-utils attr borgbackup createrepo-c debian-archive-keyring docker.io dpkg-dev e2fsprogs faketime gnupg
-  iproute2 mmdebstrap openssh-client openssl pebble restic sudo systemd-container util-linux xz-utils zstd"
-SERVICES="docker.service docker.socket containerd.service"
+PACKAGES="acl apt-utils attr borgbackup createrepo-c debian-archive-keyring docker-registry docker.io dpkg-dev e2fsprogs faketime gnupg
+  iproute2 mmdebstrap openssh-client openssh-server openssl procps pebble restic sudo systemd-container util-linux xz-utils zstd"
+SERVICES="docker.service docker.socket containerd.service docker-registry.service ssh.service ssh.socket"
 GUARD=/usr/sbin/policy-rc.d
 
 is_installed() {
