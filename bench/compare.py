@@ -34,19 +34,24 @@ class Measured:
     code: int
 
 
+MEASURE = """
+import json, resource, subprocess, sys, time
+began = time.monotonic()
+code = subprocess.call(sys.argv[2:])
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+figures = [time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, code]
+open(sys.argv[1], "w").write(json.dumps(figures))
+"""
+
+
 def measure(name: str, argv: Sequence[str], env: dict[str, str], limit: float = 1200) -> Measured:
-    """Run a program to its end; CPU is what its whole tree of waited-for children used."""
+    """Run a program to its end, its outputs in a log; CPU is what its whole tree of waited-for children used."""
     log = Path(env["BENCH_LOGS"]) / f"bench-{name.split()[0]}.log"
-    program = "import resource,subprocess,sys,json,time;t=time.monotonic();"
-    program += "c=subprocess.call(sys.argv[1:]);u=resource.getrusage(resource.RUSAGE_CHILDREN);"
-    program += "sys.stderr.write('\\n'+json.dumps([time.monotonic()-t,u.ru_utime+u.ru_stime,u.ru_maxrss/1024,c]))"
+    figures = log.with_suffix(".json")
     with log.open("wb") as stream:
-        done = subprocess.run(
-            [sys.executable, "-c", program, *argv], stdout=stream, stderr=subprocess.PIPE, env=env, timeout=limit
-        )
-    last = done.stderr.decode("utf-8", "replace").rstrip().rpartition("\n")[2]
-    wall, cpu, memory, code = json.loads(last)
-    return Measured(name, wall, cpu, memory, code)
+        command = [sys.executable, "-c", MEASURE, str(figures), *argv]
+        subprocess.run(command, stdout=stream, stderr=stream, env=env, timeout=limit, check=True)
+    return Measured(name, *json.loads(figures.read_text()))
 
 
 def best(name: str, argv: Sequence[str], env: dict[str, str]) -> Measured:
