@@ -234,6 +234,20 @@ def test_nobody_is_told_to_trust_a_revoked_key(sshd: Sshd, make_connector: Calla
     assert "hosts trust" not in words
 
 
+@pytest.mark.xfail(
+    reason="where another key is pinned too, a revoked key is told as changed, with the advice to trust it"
+)
+def test_nobody_is_told_to_trust_a_revoked_key_in_place_of_a_newer_one(
+    sshd: Sshd, make_connector: Callable[..., Connector], tmp_path: Path
+) -> None:
+    newer = make_key(tmp_path / "newer")
+    line = f"[127.0.0.1]:{sshd.port} {newer.get_name()} {newer.get_base64()}"
+    reason, words = refusal(make_connector(sshd.known_hosts_line, line, revoked(sshd)), host_of(sshd))
+    assert reason is Reason.HOST_KEY_CHANGED
+    assert "revoked" in words
+    assert "hosts trust" not in words
+
+
 def test_the_key_of_a_server_is_shown_without_logging_in(sshd: Sshd, make_connector: Callable[..., Connector]) -> None:
     before = sshd.logged("publickey")
     connector = make_connector()

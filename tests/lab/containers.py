@@ -45,7 +45,7 @@ class Docker:
         self._hosts: list[LabHost] = []
         self._made_bridge = False
         if len(str(self.directory / "exec/containerd/containerd.sock.ttrpc")) > 107:
-            raise LabError(f"{self.directory} is too long for sockets: set MAINTENANCEBOT_LAB to a shorter path")
+            raise LabError(f"{self.directory} is too long for sockets: set LAB_HOME to a shorter path")
 
     @property
     def client(self) -> docker.DockerClient:

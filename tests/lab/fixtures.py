@@ -36,11 +36,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Lab:
-    """The run's lab; skips where it cannot run, unless MAINTENANCEBOT_LAB_REQUIRED=1 says that it must."""
+    """The run's lab; skips where it cannot run, unless LAB_REQUIRED=1 says that it must."""
     stash = request.config.stash
     if LAB not in stash:
         if reason := missing():
-            required = os.environ.get("MAINTENANCEBOT_LAB_REQUIRED") == "1"
+            required = os.environ.get("LAB_REQUIRED") == "1"
             pytest.fail(reason, pytrace=False) if required else pytest.skip(reason)
         stash[LAB] = Lab()
         request.config.add_cleanup(stash[LAB].close)

@@ -23,7 +23,7 @@ class LabError(RuntimeError):
 
 def lab_home() -> Path:
     """The directory that outlives a test run: bases and run directories."""
-    home = Path(os.environ.get("MAINTENANCEBOT_LAB") or REPOSITORY / ".lab").resolve()
+    home = Path(os.environ.get("LAB_HOME") or REPOSITORY / ".lab").resolve()
     home.mkdir(parents=True, exist_ok=True)
     return home
 

@@ -21,8 +21,8 @@ VERSIONS = ("3.6", "3.9", "3.11", "3.13")
 
 
 def pythons() -> dict[str, str]:
-    """Version to interpreter: those of MAINTENANCEBOT_PYTHONS (paths, `:` between), or on PATH, that start."""
-    named = os.environ.get("MAINTENANCEBOT_PYTHONS")
+    """Version to interpreter: those of LAB_PYTHONS (paths, `:` between), or on PATH, that start."""
+    named = os.environ.get("LAB_PYTHONS")
     paths = named.split(":") if named else [shutil.which(f"python{version}") for version in VERSIONS]
     found = {}
     for path in [sys.executable, *filter(None, paths)]:
