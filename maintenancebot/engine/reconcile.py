@@ -42,7 +42,8 @@ def settle(store: Store, open_intents: Mapping[str, Sequence[Intent]], seen: See
                     intent.change.id, State.UNKNOWN, Reason.MACHINE_CHANGED, "another machine answers now"
                 )
             notes.append(_words(intent, outcome))
-            if outcome is not None and outcome.reason not in _STILL_OPEN:
+            replaced = looked is not None and store.machines.known(host) == looked.machine_id
+            if outcome is not None and _is_settled(outcome, replaced=replaced):
                 found.setdefault(intent.run_id, []).append(outcome)
         for run_id, outcomes in found.items():
             if not store.read_only:
@@ -50,7 +51,9 @@ def settle(store: Store, open_intents: Mapping[str, Sequence[Intent]], seen: See
     return notes
 
 
-_STILL_OPEN = frozenset({Reason.BUSY, Reason.MACHINE_CHANGED})
+def _is_settled(outcome: Outcome, *, replaced: bool) -> bool:
+    """Work that goes on is not; nor what another machine was meant for, until a person accepted the new one."""
+    return outcome.reason is not Reason.BUSY and (outcome.reason is not Reason.MACHINE_CHANGED or replaced)
 
 
 def _words(intent: Intent, outcome: Outcome | None) -> str:

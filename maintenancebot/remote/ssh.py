@@ -225,6 +225,8 @@ class Connector:
             connection.open()
         except Exception as error:
             connection.client.close()  # Fabric's close() forgets a transport that never got through
+            if isinstance(error, paramiko.BadHostKeyException) and error.key in pinned.revoked:
+                error = HostKeyRevokedError(f"{error.key.get_name()} {fingerprint(error.key)}")
             raise _explain(error, host, self._limits, time.monotonic() - started) from error
         connection.transport.set_keepalive(KEEPALIVE_SECONDS)
         return connection

@@ -234,9 +234,6 @@ def test_nobody_is_told_to_trust_a_revoked_key(sshd: Sshd, make_connector: Calla
     assert "hosts trust" not in words
 
 
-@pytest.mark.xfail(
-    reason="where another key is pinned too, a revoked key is told as changed, with the advice to trust it"
-)
 def test_nobody_is_told_to_trust_a_revoked_key_in_place_of_a_newer_one(
     sshd: Sshd, make_connector: Callable[..., Connector], tmp_path: Path
 ) -> None:
