@@ -127,12 +127,9 @@ class Fleet:
     def _start(self, host: LabHost) -> LabHost:
         try:
             return host.start()
-        except LabError:  # about one container in a hundred ends at once, without a word: it is started once more
-            host.power_off()
         except BaseException:
             host.power_off()
             raise
-        return host.start()
 
     def _new(self, spec: HostSpec) -> LabHost:
         with self._lock:

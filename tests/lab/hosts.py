@@ -34,7 +34,8 @@ REBOOT = 133
 SUPERVISE = f"""
 while :; do
   sh "$0"
-  [ $? -eq {REBOOT} ] || exit 0
+  ended=$?
+  [ $ended -eq {REBOOT} ] || {{ echo "the container ended with $ended"; exit 0; }}
 done
 """
 SSHD = """\
@@ -289,10 +290,11 @@ class LabHost:
             "spec": spec, "address": self.address, "port": self.port, "pid": self.pid,
             "started": process_started(self.pid) if self.pid else None, "binds": self.binds, "binds_ro": self.binds_ro,
         }  # fmt: skip
-        part = self.directory / "host.json.part"
-        part.write_text(json.dumps(record, indent=1))
-        part.replace(self.directory / "host.json")
-        (self.directory / "boot.sh").write_text(self._boot_script())
+        # Replaced as a whole: a shell that just reads the script must never meet an empty file.
+        for name, text in (("host.json", json.dumps(record, indent=1)), ("boot.sh", self._boot_script())):
+            part = self.directory / f"{name}.part"
+            part.write_text(text)
+            part.replace(self.directory / name)
 
     @classmethod
     def load(cls, directory: Path) -> LabHost:
