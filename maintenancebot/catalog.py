@@ -62,6 +62,15 @@ class Answers(Protocol):
 
 
 @runtime_checkable
+class Replies(Protocol):
+    """Answers what a step on the host asks in its middle."""
+
+    def reply(self, step: Step, question: Mapping[str, Json], settings: Settings) -> Mapping[str, Json]:
+        """The answer; one with `refused` (a reason) and `detail` says no. Never raises for what the host asks."""
+        ...
+
+
+@runtime_checkable
 class Actions(Answers, Protocol):
     """Turns changes into steps and answers into outcomes."""
 
@@ -83,7 +92,18 @@ class Subject:
     actions: Actions
 
 
-__all__ = ["SUBJECTS", "TRASH", "TRASH_PROBE", "Actions", "Answers", "Planner", "Probe", "Subject", "TrashItem"]
+__all__ = [
+    "SUBJECTS",
+    "TRASH",
+    "TRASH_PROBE",
+    "Actions",
+    "Answers",
+    "Planner",
+    "Probe",
+    "Replies",
+    "Subject",
+    "TrashItem",
+]
 
 SUBJECTS: Mapping[TaskType, Subject] = {
     TaskType.PACKAGE_UPDATE: Subject(probe_patches, plan_patches, act_patches),

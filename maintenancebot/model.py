@@ -119,6 +119,11 @@ class Reason(StrEnum):
     READ_ONLY = "read_only"
     COMPRESS_MISMATCH = "compress_mismatch"  # the compressed copy does not give the same bytes back
     WRITE_ERROR = "write_error"
+    TARGET_MET = "target_met"  # enough is free already, so this was not needed any more
+    NOT_ENOUGH = "not_enough"  # what may be freed does not reach the target
+    NO_EFFECT = "no_effect"  # done, and the measure shows nothing of it
+    OFFLOAD_FAILED = "offload_failed"  # the object store refused it, or does not hold what was sent
+    NEEDS_RELOAD = "needs_reload"  # a writer has the log open, and nothing is configured that makes it reopen
     OVER_CAP = "over_cap"  # found more than the plan may list
     AGE_UNKNOWN = "age_unknown"
     NOT_PULLABLE = "not_pullable"  # no registry gives this image back
@@ -199,8 +204,12 @@ class Action(StrEnum):
     UPGRADE_PACKAGE = "upgrade_package"
     COMPRESS_FILE = "compress_file"
     QUARANTINE_FILE = "quarantine_file"
+    ROTATE_LOG = "rotate_log"
     RESTORE_FILE = "restore_file"
+    RELOCATE_ITEM = "relocate_item"  # an item of the trash: compressed, to another file system, or to an object store
     PURGE_ITEM = "purge_item"
+    DROP_PACKAGE_CACHE = "drop_package_cache"
+    VACUUM_JOURNAL = "vacuum_journal"
     REMOVE_IMAGE = "remove_image"
     REMOVE_VOLUME = "remove_volume"
     RENEW_CERTIFICATE = "renew_certificate"
@@ -211,6 +220,7 @@ class Undo(StrEnum):
 
     TRASH = "trash restore"  # the bytes lie in the host's trash
     PULL = "pull by digest"  # a registry gives the image back
+    REFETCH = "fetched again"  # its owner makes it again when it needs it
     DOWNGRADE = "downgrade"  # older version while a repository or cache has it; maintainer scripts do not downgrade
     NONE = "none"  # cannot be undone
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from maintenancebot.catalog import SUBJECTS, Actions, Answers
+from maintenancebot.catalog import SUBJECTS, Actions, Answers, Replies
 from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.work import Work
@@ -107,6 +107,8 @@ class _Applying:
                     call.answer("go", {"step": payload["step"]})
                 else:
                     raise RemoteError(Reason.GARBLED, "the helper asks for a step that is not next")
+            elif kind == "ask":
+                call.answer("answer", {"step": payload.get("step"), "answer": self._reply(payload)})
             elif kind == "outcome":
                 self._take(payload)
         if pending or self.in_hand is not None:
@@ -171,6 +173,20 @@ class _Applying:
         self.in_hand = step
         self.work.progress.host(self.host.name, None, step.changes[0].name)
         return True
+
+    def _reply(self, payload: Mapping[str, Json]) -> Mapping[str, Json]:
+        """The answer to what the step in hand asks; each question passes the brakes that cost no budget."""
+        step = self.in_hand
+        question = payload.get("question")
+        if step is None or payload.get("step") != step.id or not isinstance(question, dict):
+            raise RemoteError(Reason.GARBLED, "a question for a step that is not in hand")
+        objection = self.brakes.objection(self.host, 0)
+        if objection is not Reason.NONE:
+            return {"refused": objection.value, "detail": ""}
+        actor = self.acting[step.task]
+        if not isinstance(actor, Replies):
+            raise RemoteError(Reason.GARBLED, f"{step.op} asks what nobody can answer")
+        return actor.reply(step, question, self.work.settings)
 
     def _take(self, payload: Mapping[str, Json]) -> None:
         step = self.in_hand

@@ -44,9 +44,10 @@ class Writer:
 class Output:
     """What a probe operation is handed to report with."""
 
-    def __init__(self, writer, task):
+    def __init__(self, writer, task, ask=None):
         self._writer = writer
         self._task = task
+        self._ask = ask
         self._items = []
         self._bytes = 0
 
@@ -61,6 +62,15 @@ class Output:
         """Say that the main loop is still at work, e.g. while it waits for a tool."""
         self.flush()
         self._writer.send("alive", {"task": self._task, "doing": doing})
+
+    def ask(self, kind, **question):
+        """Ask the controller in the middle of a step and return its answer, a dictionary.
+
+        For what only it can do, as signing an address of an object store. An answer with `refused` says why not.
+        Raises StdinClosed when the controller is gone: whoever asks must leave everything whole before.
+        """
+        self.flush()
+        return self._ask(dict(question, ask=kind))
 
     def flush(self):
         """Send what was gathered."""

@@ -209,16 +209,29 @@ def apply_all(steps, reader, writer):
             raise Refused("garbled", "answer to another step")
         if kind != "go":
             continue
-        out = frames.Output(writer, step["task"])
+        out = frames.Output(writer, step["task"], asker(step["id"], reader, writer))
         try:
             name, function = STEPS[step["op"]]
             module = importlib.import_module("." + name, __package__)
             found = getattr(module, function)(step, out)
-        except Deadline:
+        except (Deadline, frames.StdinClosed):
             raise
         except Exception as error:
             found = results.outcomes(step["changes"], "unknown", "helper_error", describe(error))
         writer.send("outcome", {"step": step["id"], "outcomes": found})
+
+
+def asker(step, reader, writer):
+    """How a step asks the controller something: one question, one answer."""
+
+    def ask(question):
+        writer.send("ask", {"step": step, "question": question})
+        kind, answer = reader.next()
+        if kind != "answer" or answer.get("step") != step:
+            raise Refused("garbled", "not an answer to what was asked")
+        return answer["answer"]
+
+    return ask
 
 
 def describe(error):

@@ -87,6 +87,18 @@ def allowed_root(path: str) -> str:
     return "/" + "/".join(parts)
 
 
+def trash_folder(path: str) -> str:
+    """The cleaned path of a folder for a trash; raises RefusedError for places that others or the system empty."""
+    parts = components(path)
+    if any(MAGIC & set(part) for part in parts):
+        raise RefusedError(f"{path!r} contains a wildcard", "name one folder")
+    _refuse_dangerous(parts, path)
+    for tree in ("/tmp", "/var/tmp", "/home"):  # noqa: S108  named to be refused
+        if is_within(parts, components(tree)):
+            raise RefusedError(f"{path!r} lies in {tree}, which others write or empty", "name a folder of root's own")
+    return "/" + "/".join(parts)
+
+
 def pattern(text: str) -> str:
     """The same pattern of files to delete; raises RefusedError unless it has a harmless static root."""
     glob(text)

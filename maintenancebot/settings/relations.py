@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -10,8 +10,8 @@ from maintenancebot.errors import Fault
 from maintenancebot.model import Json
 from maintenancebot.settings import paths
 from maintenancebot.settings.places import Document, Loc
-from maintenancebot.settings.sections import Deletion
-from maintenancebot.settings.tasks import CleanupTask, Task
+from maintenancebot.settings.sections import Deletion, Remediation
+from maintenancebot.settings.tasks import CleanupTask, Keeping, Task
 
 _TASK: TypeAdapter[Task] = TypeAdapter(Task)
 
@@ -24,7 +24,9 @@ def faults(document: Document) -> Iterator[Fault]:
     deletion = _deletion(document.data.get("deletion"))
     if deletion is not None:
         for index, item in enumerate(tasks):
-            yield from _outside_allow(item, ("tasks", index), deletion, document)
+            yield from _cleanup(item, ("tasks", index), deletion, document)
+        yield from _remediation(document.data.get("remediation"), deletion, document)
+        yield from _trash_in_a_cleaned_tree(deletion, document)
 
 
 def _doubled_names(tasks: list[Json], document: Document) -> Iterator[Fault]:
@@ -49,16 +51,48 @@ def _deletion(data: Json) -> Deletion | None:
         return None
 
 
-def _outside_allow(item: Json, loc: Loc, deletion: Deletion, document: Document) -> Iterator[Fault]:
+def _cleanup(item: Json, loc: Loc, deletion: Deletion, document: Document) -> Iterator[Fault]:
     try:
         task = _TASK.validate_python(item)
     except ValidationError:
         return
     if not isinstance(task, CleanupTask):
         return
-    for index, entry in enumerate(task.patterns):
-        if paths.outside(entry.path, deletion.allow):
-            root = "/" + "/".join(paths.static_root(entry.path))
-            yield document.place((*loc, "patterns", index, "path")).fault(
-                f"{entry.path!r} lies outside deletion.allow", f"add {root} to deletion.allow, or remove the pattern"
+    for key, entries in (("patterns", task.patterns), ("rotate", task.rotate)):
+        yield from _outside_allow([entry.path for entry in entries], (*loc, key), deletion, document)
+    missing = {
+        Keeping.ELSEWHERE: None if deletion.trash.elsewhere else "deletion.trash.elsewhere",
+        Keeping.OFFLOADED: None if deletion.trash.offload else "deletion.trash.offload",
+    }.get(task.keep)
+    if missing:
+        yield document.place((*loc, "keep")).fault(
+            f"`keep: {task.keep.value}` needs a place", f"write {missing}, or `keep: here`"
+        )
+
+
+def _remediation(data: Json, deletion: Deletion, document: Document) -> Iterator[Fault]:
+    try:
+        remediation = Remediation.model_validate(data or {})
+    except ValidationError:
+        return
+    globs = [entry.path for entry in remediation.disk.patterns]
+    yield from _outside_allow(globs, ("remediation", "disk", "patterns"), deletion, document)
+
+
+def _outside_allow(globs: Iterable[str], loc: Loc, deletion: Deletion, document: Document) -> Iterator[Fault]:
+    for index, glob in enumerate(globs):
+        if paths.outside(glob, deletion.allow):
+            root = "/" + "/".join(paths.static_root(glob))
+            yield document.place((*loc, index, "path")).fault(
+                f"{glob!r} lies outside deletion.allow", f"add {root} to deletion.allow, or remove the pattern"
+            )
+
+
+def _trash_in_a_cleaned_tree(deletion: Deletion, document: Document) -> Iterator[Fault]:
+    place = deletion.trash.elsewhere
+    for tree in deletion.allow if place else ():
+        inner, outer = paths.components(place or ""), paths.components(tree)
+        if paths.is_within(inner, outer) or paths.is_within(outer, inner):
+            yield document.place(("deletion", "trash", "elsewhere")).fault(
+                f"the trash {place!r} and the allowed tree {tree!r} overlap", "name a folder that no task cleans"
             )

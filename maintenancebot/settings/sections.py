@@ -6,19 +6,23 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from maintenancebot.model import Autonomy
 from maintenancebot.settings.places import Document, Loc, Place
-from maintenancebot.settings.tasks import Task
+from maintenancebot.settings.tasks import CleanupPattern, Task
 from maintenancebot.settings.values import (
     AbsoluteFile,
     AllowedRoot,
+    Bucket,
     ClockTime,
     Day,
+    Endpoint,
     KeepRule,
+    KeyPrefix,
     Positive,
     Schedule,
     Selectors,
@@ -26,6 +30,7 @@ from maintenancebot.settings.values import (
     Size,
     Strict,
     Text,
+    TrashFolder,
     Zone,
     refusal,
 )
@@ -81,17 +86,81 @@ class Caps(Strict):
     share_from_files: Positive = Field(default=100, description="Below so many files the share does not count.")
 
 
+class Offload(Strict):
+    """An object store for what was taken away; its credentials come from the environment, never from here."""
+
+    bucket: Bucket = Field(description="Bucket, which must exist.")
+    prefix: KeyPrefix = Field(default="maintenancebot/", description="How the keys of all objects begin.")
+    endpoint: Endpoint | None = Field(default=None, description="Address of the object store; without it, AWS.")
+    region: Text | None = Field(default=None, description="Region; without it, what the environment says.")
+    profile: Text | None = Field(default=None, description="Profile of the AWS configuration.")
+
+
+class Trash(Strict):
+    """Other places for what was taken away than its own file system."""
+
+    elsewhere: TrashFolder | None = Field(
+        default=None, description="Folder on another file system of each host; root's own, mode 0700, made if missing."
+    )
+    offload: Offload | None = Field(default=None, description="Object store.")
+
+
 class Deletion(Strict):
     """Where files may be deleted, which never, and how long the trash keeps them."""
-
-    LATER: ClassVar[Mapping[str, str]] = {"trash": "remove it; the trash lies on the file system of each file"}
 
     allow: tuple[AllowedRoot, ...] = Field(default=("/var/log",), description="Trees below which files may be deleted.")
     protect: tuple[KeepRule, ...] = Field(default=(), description="Globs of files and folders that are never touched.")
     keep_days: int = Field(
         default=30, ge=1, le=3650, description="Days in the trash before a purge may remove an item."
     )
+    min_days: int = Field(
+        default=7, ge=1, le=3650, description="Days before a purge that must free space may remove an item."
+    )
     caps: Caps = Field(default=Caps(), description="The most that one task may delete on one host.")
+    trash: Trash = Field(default=Trash(), description="Other places than a file's own file system.")
+
+    @property
+    def minimum_days(self) -> int:
+        """Days in the trash that even a purge for space respects."""
+        return min(self.min_days, self.keep_days)
+
+    @model_validator(mode="after")
+    def _keeps_longer_than_the_minimum(self) -> Deletion:
+        if "min_days" in self.model_fields_set and self.min_days > self.keep_days:
+            raise refusal(
+                f"min_days {self.min_days} is more than keep_days {self.keep_days}", "write at most keep_days"
+            )
+        return self
+
+
+class Way(StrEnum):
+    """A way to free space; each is passed over where nothing is configured for it."""
+
+    PACKAGE_CACHE = "package_cache"
+    JOURNAL = "journal"
+    COMPRESSED = "compressed"  # old files, and items of the trash, compressed into the trash
+    ELSEWHERE = "elsewhere"  # to another file system
+    OFFLOADED = "offloaded"  # to an object store
+    PURGE = "purge"  # the oldest items past `deletion.min_days`
+
+
+class DiskRemediation(Strict):
+    """What `remediate disk` may do to a full file system."""
+
+    target_percent: int = Field(default=80, ge=10, le=98, description="Use in percent, as df shows it, to get below.")
+    ways: tuple[Way, ...] = Field(default=tuple(Way), description="Ways to free space, in the order of their use.")
+    patterns: tuple[CleanupPattern, ...] = Field(
+        default=(), description="Files that may be taken away for space, beside those of the cleanup tasks."
+    )
+    journal_keep_bytes: Size = Field(default=64 * 2**20, description="What of the journal stays.")
+
+
+class Remediation(Strict):
+    """What alerts, and a person by hand, may have healed."""
+
+    LATER: ClassVar[Mapping[str, str]] = {"drift": "remove it until a version has it"}
+
+    disk: DiskRemediation = Field(default=DiskRemediation(), description="Full file systems.")
 
 
 class Guards(Strict):
@@ -158,13 +227,12 @@ class Settings(Strict):
     defaults: Defaults = Field(default=Defaults(), description="What tasks have that do not say it themselves.")
     tasks: tuple[Task, ...] = Field(min_length=1, description="What is to be done.")
     deletion: Deletion = Field(default=Deletion(), description="Where files may be deleted.")
+    remediation: Remediation = Field(default=Remediation(), description="What may be healed, and how.")
     guards: Guards = Field(default=Guards(), description="Limits that hold whatever a plan says.")
     ssh: Ssh = Field(default=Ssh(), description="How hosts are reached.")
     store: Store = Field(default=Store(), description="Where the state is kept.")
 
-    LATER: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("remediation", "llm", "slack", "http"), "remove it until a version has it"
-    )
+    LATER: ClassVar[Mapping[str, str]] = dict.fromkeys(("llm", "slack", "http"), "remove it until a version has it")
 
     _document: Document | None = PrivateAttr(default=None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -21,6 +22,7 @@ from maintenancebot.settings.values import (
     SocketPath,
     Strict,
     Text,
+    UnitName,
     refusal,
 )
 
@@ -58,6 +60,15 @@ class PackageUpdateTask(CommonTask):
     )
 
 
+class Keeping(StrEnum):
+    """Where what a cleanup takes away lies until it is purged."""
+
+    HERE = "here"  # on its own file system: frees nothing now
+    COMPRESSED = "compressed"  # on its own file system, compressed
+    ELSEWHERE = "elsewhere"  # in `deletion.trash.elsewhere`, on another file system
+    OFFLOADED = "offloaded"  # in the object store of `deletion.trash.offload`
+
+
 class CleanupPattern(Strict):
     """Which files are old, and what becomes of them."""
 
@@ -66,14 +77,48 @@ class CleanupPattern(Strict):
     compress: bool = Field(
         default=False, description="Replace a file by a verified .gz instead of moving it to the trash."
     )
+    links: bool = Field(default=False, description="Whether links that match go too, as links.")
     exclude: tuple[KeepRule, ...] = Field(default=(), description="Globs of files and folders that stay.")
+
+
+class Journal(Strict):
+    """How much of the systemd journal stays; only archived files go."""
+
+    keep_days: Positive | None = Field(default=None, description="Entries older than so many days may go.")
+    keep_bytes: Size | None = Field(default=None, description="Above so many bytes the oldest files go.")
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Journal:
+        if self.keep_days is None and self.keep_bytes is None:
+            raise refusal("the journal has no limit here", "write keep_days or keep_bytes")
+        return self
+
+
+class Rotation(Strict):
+    """A log that grows and that no logrotate configuration covers."""
+
+    path: Pattern = Field(description="Absolute glob below a tree of deletion.allow.")
+    max_bytes: Size = Field(default=100 * 2**20, description="A log above this size is rotated.")
+    reload: UnitName | None = Field(
+        default=None, description="systemd unit that is reloaded so that it opens its log again."
+    )
 
 
 class CleanupTask(CommonTask):
     """Compresses or quarantines old files."""
 
     type: Literal[TaskType.CLEANUP]
-    patterns: tuple[CleanupPattern, ...] = Field(min_length=1, description="What is looked for.")
+    patterns: tuple[CleanupPattern, ...] = Field(default=(), description="Which files are old.")
+    keep: Keeping = Field(default=Keeping.HERE, description="Where what is taken away lies until it is purged.")
+    package_cache: bool = Field(default=False, description="Drop package files that apt can fetch again.")
+    journal: Journal | None = Field(default=None, description="Remove archived files of the journal.")
+    rotate: tuple[Rotation, ...] = Field(default=(), description="Logs that nobody rotates.")
+
+    @model_validator(mode="after")
+    def _has_something_to_do(self) -> CleanupTask:
+        if not (self.patterns or self.package_cache or self.journal or self.rotate):
+            raise refusal("the task has nothing to look at", "write patterns, package_cache, journal or rotate")
+        return self
 
 
 class DockerPruneTask(CommonTask):

@@ -116,6 +116,30 @@ def _label_key(text: str) -> str:
     return text
 
 
+def _unit_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9:_.@-]{1,240}\.service", text) or text.startswith("-"):
+        raise refusal(f"{text!r} is not the name of a service", 'write the whole name, such as "nginx.service"')
+    return text
+
+
+def _bucket(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
+        raise refusal(f"{text!r} is not the name of a bucket", "write 3 to 63 small letters, digits, dots and hyphens")
+    return text
+
+
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"([A-Za-z0-9!_.*()-]+/)*", text) or ".." in text:
+        raise refusal(f"{text!r} is not a prefix of keys", 'write words that end with a slash, such as "trash/"')
+    return text
+
+
+def _endpoint(text: str) -> str:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?", text):
+        raise refusal(f"{text!r} is not the address of an object store", 'write it as "https://s3.example.net"')
+    return text.rstrip("/")
+
+
 def _printable(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise refusal("the text is empty or has control characters", "write at least one visible character")
@@ -134,6 +158,11 @@ AllowedRoot = Annotated[str, _rule(paths.allowed_root)]
 Pattern = Annotated[str, _rule(paths.pattern)]
 Glob = Annotated[str, _rule(paths.glob)]
 KeepRule = Annotated[str, _rule(paths.keep_rule)]
+UnitName = Annotated[str, AfterValidator(_unit_name)]
+Bucket = Annotated[str, AfterValidator(_bucket)]
+KeyPrefix = Annotated[str, AfterValidator(_prefix)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+TrashFolder = Annotated[str, _rule(paths.trash_folder)]
 SocketPath = Annotated[str, _rule(paths.clean)]
 AbsoluteFile = Annotated[Path, AfterValidator(_absolute_file)]
 Selector = Annotated[str, AfterValidator(_selector)]

@@ -48,6 +48,12 @@ class Place:
         return {str(p): (p.read_bytes() if p.is_file() else b"", p.lstat().st_mtime_ns) for p in files}
 
 
+def set_clock(monkeypatch: pytest.MonkeyPatch, clock: Callable[[], datetime]) -> None:
+    """The real clock is read where a command begins; each of these modules has its name."""
+    for module in (app.context, app.maintenance, app.hosts, app.trash, app.records):
+        monkeypatch.setattr(module, "now", clock)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "config.yaml", tmp_path / "hosts.yaml", tmp_path / "state")
@@ -163,8 +169,8 @@ def boxes(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(app, "Connections", Connections)
-    monkeypatch.setattr(app, "now", clock)
+    monkeypatch.setattr(app.context, "Connections", Connections)
+    set_clock(monkeypatch, clock)
     place.configure(cleanup())
     place.list_hosts(*made)
     return made
@@ -237,7 +243,7 @@ def test_a_plan_of_another_configuration_is_refused_before_anything(
 
 def test_an_expired_plan_is_refused(box: Box, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = planned(place, tmp_path)
-    monkeypatch.setattr(app, "now", lambda: clock() + timedelta(hours=25))
+    set_clock(monkeypatch, lambda: clock() + timedelta(hours=25))
     assert refusal(place, path)[0] is Reason.PLAN_EXPIRED
     assert box.names() == ALL
 

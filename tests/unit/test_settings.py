@@ -206,7 +206,7 @@ guards: {fleet_share: 0.5}
         ("slack_bot_token: x", "$CREDENTIALS_DIRECTORY"),
         ("store: {url: 'postgresql://u:p@h/d'}", "store.url: a store in PostgreSQL is not available yet"),
         ("store: {url: 'mysql://u:p@h/d'}", "store.url: this is no URL of a store"),
-        ("deletion: {trash: {s3: x}}", "`trash` is not available yet"),
+        ("deletion: {trash: {s3: x}}", "`s3` is not known in `deletion.trash`; write one of: elsewhere, offload"),
         ("deletion: {keep_days: 0}", "deletion.keep_days: 0 is out of range"),
         ("deletion: {caps: {share: -1}}", "deletion.caps.share: -1 is out of range"),
         ("deletion: {caps: {bytes: 5 GB}}", "'5 GB' is not a size; write bytes, or for instance \"50 GiB\""),

@@ -1,0 +1,28 @@
+"""Wires the product: makes the real clock, store and connections, hands them to the engine, and returns reports."""
+
+from maintenancebot.app.context import Context, Options, load, now
+from maintenancebot.app.hosts import HostKey, PingResult, host_key, inventory, ping, trust
+from maintenancebot.app.maintenance import dry_run, run
+from maintenancebot.app.records import get_report, state, stop
+from maintenancebot.app.trash import TrashResult, trash_list, trash_restore
+
+__all__ = [
+    "Context",
+    "HostKey",
+    "Options",
+    "PingResult",
+    "TrashResult",
+    "dry_run",
+    "get_report",
+    "host_key",
+    "inventory",
+    "load",
+    "now",
+    "ping",
+    "run",
+    "state",
+    "stop",
+    "trash_list",
+    "trash_restore",
+    "trust",
+]
