@@ -140,6 +140,14 @@ class Reason(StrEnum):
     PACKAGES_BROKEN = "packages_broken"  # dpkg --audit is not clean
     LISTS_MISSING = "lists_missing"  # no package lists on the host
     LISTS_FAILED = "lists_failed"  # a repository could not be renewed
+    NO_ERRATA = "no_errata"  # the repositories do not say which updates are security fixes
+    KNOWN_BAD = "known_bad"  # this version failed here before; a newer one, or a person, is needed
+    UNHEALTHY = "unhealthy"  # a service, container or check that was well before is not well any more
+    ROLLED_BACK = "rolled_back"  # the check failed, and the old versions are installed again
+    ROLLBACK_FAILED = "rollback_failed"  # the check failed, and not all old versions are back
+    WAVE_STOPPED = "wave_stopped"  # earlier hosts failed; this one was left untouched
+    QUORUM = "quorum"  # another host of its quorum group failed or is down
+    NOT_BACK = "not_back"  # the host did not come back from its reboot in time
     VERSION_DIFFERS = "version_differs"  # installed afterwards: not the planned version
 
     # backups
@@ -182,6 +190,8 @@ GUARD_REASONS = frozenset(
         Reason.PLAN_EXPIRED,
         Reason.PLAN_CHANGED,
         Reason.INTERRUPTED,
+        Reason.WAVE_STOPPED,
+        Reason.QUORUM,
     }
 )
 """Reasons that make a run end with exit code 3: a guard refused what was wanted."""
@@ -202,6 +212,8 @@ class Action(StrEnum):
 
     REFRESH_PACKAGE_LISTS = "refresh_package_lists"
     UPGRADE_PACKAGE = "upgrade_package"
+    REPAIR_PACKAGES = "repair_packages"  # finish what an interrupted dpkg left
+    REBOOT_HOST = "reboot_host"
     COMPRESS_FILE = "compress_file"
     QUARANTINE_FILE = "quarantine_file"
     ROTATE_LOG = "rotate_log"

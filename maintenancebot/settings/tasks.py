@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from maintenancebot.model import Autonomy, TaskType
 from maintenancebot.settings.values import (
     Glob,
+    HttpUrl,
     KeepRule,
     Label,
     Name,
@@ -21,6 +21,7 @@ from maintenancebot.settings.values import (
     Size,
     SocketPath,
     Strict,
+    TcpAddress,
     Text,
     UnitName,
     refusal,
@@ -33,15 +34,54 @@ EXPIRY_CHECK = re.compile(r"certificate_expiry_days\s*>\s*([1-9][0-9]{0,3})")
 class CommonTask(Strict):
     """What every task has; `hosts` and `approval` come from `defaults` where a task does not say them."""
 
-    LATER: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("waves", "health", "reboot"), "remove it until a version has it"
-    )
-
     name: Name = Field(description="Name in plans, reports and --task; unique.")
     hosts: Selectors = Field(
         default=("all",), description='Hosts, groups, globs such as "web-*", "!name" to leave out.'
     )
     approval: Autonomy = Field(default=Autonomy.AUTO, description="How much the task may do by itself.")
+
+
+class Waves(Strict):
+    """In which order hosts are upgraded, and when the rest is left untouched."""
+
+    canaries: bool = Field(default=True, description="Begin with one host for each release and group.")
+    growth: int = Field(default=2, ge=1, le=10, description="How many times larger each wave is than the one before.")
+    cap: Positive = Field(default=10, description="The most hosts in one wave.")
+    max_failures: int = Field(
+        default=0, ge=0, le=1000, description="Hosts that may fail in the whole run before the rest is left."
+    )
+
+
+class HttpCheck(Strict):
+    """A page that the host itself must be able to read."""
+
+    url: HttpUrl = Field(description='Address as the host reaches it, such as "http://127.0.0.1:8080/health".')
+    status: int = Field(default=200, ge=100, le=599, description="The status that means well.")
+
+
+class Health(Strict):
+    """What must be well after an upgrade as it was before."""
+
+    settle_seconds: int = Field(default=20, ge=0, le=3600, description="How long it is watched.")
+    http: tuple[HttpCheck, ...] = Field(default=(), description="Pages that must answer.")
+    tcp: tuple[TcpAddress, ...] = Field(default=(), description='Addresses that must take a connection, "host:port".')
+    ignore_units: tuple[Text, ...] = Field(default=(), description="Globs of systemd units that may fail.")
+
+
+class Reboot(StrEnum):
+    """What becomes of a host that needs a reboot."""
+
+    NEVER = "never"  # not even told
+    REPORT = "report"
+    WHEN_REQUIRED = "when_required"  # one host of a quorum group at a time, in the window
+
+
+class Origin(Strict):
+    """An archive whose updates count as security fixes; globs over the fields of its Release file."""
+
+    origin: Text = Field(description="Its Origin.")
+    label: Text = Field(default="*", description="Its Label.")
+    suite: Text = Field(default="*", description="Its Suite.")
 
 
 class PackageUpdateTask(CommonTask):
@@ -58,6 +98,14 @@ class PackageUpdateTask(CommonTask):
     max_new_packages: int = Field(
         default=5, ge=0, description="Refuse a plan that installs more packages that are new."
     )
+    origins: tuple[Origin, ...] = Field(default=(), description="Further archives of security fixes.")
+    waves: Waves = Field(default=Waves(), description="Which hosts first, and when to stop.")
+    health: Health = Field(default=Health(), description="What must be well afterwards.")
+    never_roll_back: tuple[Text, ...] = Field(
+        default=(), description="Globs of packages that are never rolled back, beside the built-in ones."
+    )
+    repair: bool = Field(default=False, description="Finish what an interrupted dpkg left, before anything else.")
+    reboot: Reboot = Field(default=Reboot.REPORT, description="Whether hosts that need it are rebooted.")
 
 
 class Keeping(StrEnum):

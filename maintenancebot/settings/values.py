@@ -140,6 +140,19 @@ def _endpoint(text: str) -> str:
     return text.rstrip("/")
 
 
+def _http_url(text: str) -> str:
+    if not re.fullmatch(r"https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[!-~]*)?", text):
+        raise refusal(f"{text!r} is not the address of a page", 'write it as "http://127.0.0.1:8080/health"')
+    return text
+
+
+def _tcp_address(text: str) -> str:
+    found = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", text)
+    if not found or not 0 < int(found[2]) < 65536:
+        raise refusal(f"{text!r} is not an address with a port", 'write it as "127.0.0.1:5432"')
+    return text
+
+
 def _printable(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise refusal("the text is empty or has control characters", "write at least one visible character")
@@ -159,6 +172,8 @@ Pattern = Annotated[str, _rule(paths.pattern)]
 Glob = Annotated[str, _rule(paths.glob)]
 KeepRule = Annotated[str, _rule(paths.keep_rule)]
 UnitName = Annotated[str, AfterValidator(_unit_name)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+TcpAddress = Annotated[str, AfterValidator(_tcp_address)]
 Bucket = Annotated[str, AfterValidator(_bucket)]
 KeyPrefix = Annotated[str, AfterValidator(_prefix)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
