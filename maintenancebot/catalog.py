@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from maintenancebot.actions import backups as act_backups
 from maintenancebot.actions import certificates as act_certificates
 from maintenancebot.actions import containers as act_containers
+from maintenancebot.actions import disk as act_disk
 from maintenancebot.actions import logs as act_logs
 from maintenancebot.actions import patches as act_patches
 from maintenancebot.actions import trash as act_trash
@@ -23,9 +24,12 @@ from maintenancebot.plan.inputs import ProbeResult
 from maintenancebot.probes import backups as probe_backups
 from maintenancebot.probes import certificates as probe_certificates
 from maintenancebot.probes import containers as probe_containers
+from maintenancebot.probes import disk as probe_disk
+from maintenancebot.probes import explain as probe_explain
 from maintenancebot.probes import logs as probe_logs
 from maintenancebot.probes import patches as probe_patches
 from maintenancebot.probes import trash as probe_trash
+from maintenancebot.probes.explain import Explanation
 from maintenancebot.probes.trash import TrashItem
 from maintenancebot.remote.session import Session
 from maintenancebot.settings import Settings, Task
@@ -65,8 +69,12 @@ class Answers(Protocol):
 class Replies(Protocol):
     """Answers what a step on the host asks in its middle."""
 
-    def reply(self, step: Step, question: Mapping[str, Json], settings: Settings) -> Mapping[str, Json]:
+    def reply(self, step: Step, question: Mapping[str, Json], host: Host, settings: Settings) -> Mapping[str, Json]:
         """The answer; one with `refused` (a reason) and `detail` says no. Never raises for what the host asks."""
+        ...
+
+    def give_up(self, host: Host) -> None:
+        """The connection has ended: leave nothing behind of what was asked for and not brought to its end."""
         ...
 
 
@@ -93,11 +101,15 @@ class Subject:
 
 
 __all__ = [
+    "DISK",
+    "DISK_PROBE",
+    "EXPLAIN_PROBE",
     "SUBJECTS",
     "TRASH",
     "TRASH_PROBE",
     "Actions",
     "Answers",
+    "Explanation",
     "Planner",
     "Probe",
     "Replies",
@@ -117,3 +129,11 @@ TRASH = act_trash
 """What a person asks of the trash goes through the same gate, ledger and helper as a task."""
 
 TRASH_PROBE = probe_trash
+
+DISK = act_disk
+"""A full file system is healed by steps of cleanup and trash."""
+
+DISK_PROBE = probe_disk
+
+EXPLAIN_PROBE = probe_explain
+"""Why a path would go or stay; belongs to no task."""

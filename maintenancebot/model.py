@@ -233,6 +233,7 @@ class Undo(StrEnum):
     TRASH = "trash restore"  # the bytes lie in the host's trash
     PULL = "pull by digest"  # a registry gives the image back
     REFETCH = "fetched again"  # its owner makes it again when it needs it
+    RENAME = "rename back"  # nothing was removed, it has another name
     DOWNGRADE = "downgrade"  # older version while a repository or cache has it; maintainer scripts do not downgrade
     NONE = "none"  # cannot be undone
 

@@ -1,23 +1,31 @@
-"""Upgrades: all packages of a host are one step and one transaction; success is the version installed afterwards."""
+"""Patches: repair, then all packages of a host in one transaction, then the reboot; judged by what is seen after."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from maintenancebot.model import Change, Json, Outcome, Reason, State, Step
+from maintenancebot.model import Action, Change, Host, Json, Outcome, Reason, State, Step
 from maintenancebot.remote.session import Session
 from maintenancebot.settings import Settings, Task
 from maintenancebot.settings.tasks import PackageUpdateTask
 
+REPAIR = "patches.repair"
 OP = "patches.upgrade"
+REBOOT = "host.reboot"
+
+OPS = {Action.REPAIR_PACKAGES: REPAIR, Action.UPGRADE_PACKAGE: OP, Action.REBOOT_HOST: REBOOT}
+"""The step of each action, in the order in which they are made."""
 
 
 def steps(task: Task, settings: Settings, changes: Sequence[Change]) -> list[Step]:
-    """One step for all changes of the host."""
+    """One step for all upgrades of the host; a repair and a reboot are steps of their own."""
     assert isinstance(task, PackageUpdateTask)
-    if not changes:
-        return []
-    return [Step(f"{OP}:{task.name}", task.name, OP, tuple(changes), {"lock_timeout": task.lock_timeout_seconds})]
+    found = []
+    for action, op in OPS.items():
+        mine = tuple(change for change in changes if change.action is action)
+        if mine:
+            found.append(Step(f"{op}:{task.name}", task.name, op, mine, _arguments(op, task)))
+    return found
 
 
 def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
@@ -31,17 +39,54 @@ def perform(step: Step, session: Session) -> list[Outcome]:
     raise ValueError("packages are upgraded by the helper")
 
 
+def reply(step: Step, question: Mapping[str, Json], host: Host, settings: Settings) -> Mapping[str, Json]:
+    """Leave to roll back what the step in hand has upgraded; the guards were asked before."""
+    if step.op == OP and question.get("ask") == "roll_back" and step.args.get("rollback"):
+        return {"go": True}
+    return {"refused": Reason.NOT_ALLOWED.value, "detail": "nothing that this step may ask for"}
+
+
+def give_up(host: Host) -> None:
+    """Nothing is kept between questions."""
+
+
+def _arguments(op: str, task: PackageUpdateTask) -> dict[str, Json]:
+    health: dict[str, Json] = task.health.model_dump(mode="json")
+    if op == REBOOT:
+        return {"health": health}
+    if op == REPAIR:
+        return {"lock_timeout": task.lock_timeout_seconds}
+    return {
+        "lock_timeout": task.lock_timeout_seconds,
+        "rollback": task.rollback_on_failure,
+        "never_roll_back": list(task.never_roll_back),
+        "health": health,
+    }
+
+
 def _outcome(change: Change, answer: Mapping[str, Json] | None) -> Outcome:
     if answer is None:
-        return Outcome(change.id, State.UNKNOWN, Reason.LINK_LOST, "the host gave no answer for this package")
+        return Outcome(change.id, State.UNKNOWN, Reason.LINK_LOST, "the host gave no answer for this change")
     try:
         state, reason = State(answer["state"]), Reason(answer["reason"])
         measured = dict(answer["measured"])
     except (KeyError, TypeError, ValueError) as error:
         return Outcome(change.id, State.UNKNOWN, Reason.HELPER_ERROR, f"the answer is not as agreed: {error!r}")
     detail = str(answer.get("detail", ""))
-    if state is State.DONE and measured.get("installed") != change.object["to"]:
-        return Outcome(
-            change.id, State.UNKNOWN, Reason.HELPER_ERROR, "done, but another version is installed", measured
-        )
+    if state is State.DONE and _contradicts(change, measured):
+        return Outcome(change.id, State.UNKNOWN, Reason.HELPER_ERROR, _CONTRADICTION[change.action], measured)
     return Outcome(change.id, state, reason, detail, measured)
+
+
+_CONTRADICTION = {
+    Action.UPGRADE_PACKAGE: "done, but another version is installed",
+    Action.REPAIR_PACKAGES: "done, but packages are still broken",
+    Action.REBOOT_HOST: "done, but no new boot was seen by the controller",
+}
+
+
+def _contradicts(change: Change, measured: Mapping[str, Json]) -> bool:
+    """Whether a change cannot be done, by what was measured itself."""
+    if change.action is Action.UPGRADE_PACKAGE:
+        return bool(measured.get("installed") != change.object["to"])
+    return change.action is Action.REBOOT_HOST or bool(measured.get("broken", True))

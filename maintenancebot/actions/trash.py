@@ -1,16 +1,18 @@
-"""The trash: steps that restore and purge items, and how the helper's answers about files are read."""
+"""The trash: steps that restore, relocate and purge items, and how the helper's answers about files are read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from maintenancebot.model import Action, Change, Json, Outcome, Reason, Risk, State, Step, Undo
+from maintenancebot.actions import offload
+from maintenancebot.model import Action, Change, Host, Json, Outcome, Reason, State, Step, Undo
 from maintenancebot.plan.document import make_change
 from maintenancebot.probes.trash import TrashItem
-from maintenancebot.settings import Caps
+from maintenancebot.settings import Settings
 
 TASK = "trash"
 RESTORE = "trash.restore"
+RELOCATE = "trash.relocate"
 PURGE = "trash.purge"
 
 
@@ -28,27 +30,46 @@ def restore_step(item: TrashItem, to: str = "") -> Step:
     return Step(f"{RESTORE}:{change.id}", TASK, RESTORE, (change,))
 
 
-def purge_step(item: TrashItem, caps: Caps) -> Step:
-    """Delete an item's bytes for good; the host refuses before its time, and above the caps of one execution."""
-    change = make_change(
-        item.host,
-        TASK,
-        Action.PURGE_ITEM,
-        name=item.path,
-        identity={"item": item.id, **{key: item.identity.get(key) for key in ("ino", "size")}},
-        undo=Undo.NONE,
-        risk=Risk.HIGH,
-        effect={"freed_now": item.allocated, "freed_at_purge": 0},
-        note="cannot be undone",
-    )
-    args = {"cap_files": caps.files, "cap_bytes": caps.bytes}
-    return Step(f"{PURGE}:{change.id}", TASK, PURGE, (change,), args)
+def relocate_step(change: Change, settings: Settings) -> Step:
+    """Bring an item to where its change says; it can be restored from there as well."""
+    return Step(f"{RELOCATE}:{change.id}", change.task, RELOCATE, (change,), places(settings))
+
+
+def purge_step(change: Change, settings: Settings, *, for_space: bool = False) -> Step:
+    """Delete an item's bytes for good; the host refuses before its time, and above the caps of one execution.
+
+    `for_space`: its time is `deletion.min_days`, else what its record says.
+    """
+    caps = settings.deletion.caps
+    args: dict[str, Json] = {"cap_files": caps.files, "cap_bytes": caps.bytes}
+    if for_space:
+        args |= {"for_space": True, "minimum_days": settings.deletion.minimum_days}
+    return Step(f"{PURGE}:{change.id}", change.task, PURGE, (change,), args)
+
+
+def places(settings: Settings) -> dict[str, Json]:
+    """Where else than on its own file system something may lie: arguments of the steps that bring it there."""
+    trash = settings.deletion.trash
+    return {
+        "elsewhere": trash.elsewhere or "",
+        "offload": trash.offload.model_dump(mode="json") if trash.offload else None,
+    }
 
 
 def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
     """The helper's answers as outcomes, one for each change of the step; no answer, or an odd one, is unknown."""
     answers = {str(answer.get("change", "")): answer for answer in raw if isinstance(answer, Mapping)}
     return [_outcome(change, answers.get(change.id)) for change in step.changes]
+
+
+def reply(step: Step, question: Mapping[str, Json], host: Host, settings: Settings) -> Mapping[str, Json]:
+    """What a step asks for an item in an object store."""
+    return offload.reply(step, question, host, settings)
+
+
+def give_up(host: Host) -> None:
+    """Drop what a host has begun to send and did not end."""
+    offload.give_up(host)
 
 
 def _outcome(change: Change, answer: Mapping[str, Json] | None) -> Outcome:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from maintenancebot.app.context import Context, Options, chosen_hosts, load, new_run_id, now
+from maintenancebot.app.ending import finish, report
 from maintenancebot.engine import cycle, guards, reconcile
 from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.cycle import Judged, Selected
@@ -17,11 +16,9 @@ from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.planned import from_plan_file
 from maintenancebot.engine.progress import Progress
 from maintenancebot.engine.work import Work
-from maintenancebot.errors import StoreError, UsageError
-from maintenancebot.model import HostReport, Reason, Report, State, worst
+from maintenancebot.errors import UsageError
+from maintenancebot.model import Report
 from maintenancebot.plan.document import Plan
-from maintenancebot.report import document
-from maintenancebot.report.totals import totals
 from maintenancebot.store import Store
 from maintenancebot.store.run_lock import RunLock
 
@@ -49,8 +46,8 @@ def dry_run(
         work = context.work(new_run_id(started), connections, progress, stop)
         alone = refresh or not lock.is_held()  # what a run is at right now is not unfinished
         judged, notes = _look_and_judge(selected, work, store, refresh=refresh, settle=alone)
-    report = _report("dry-run", work, started, cycle.host_reports(selected, judged), notes)
-    return report, judged.seen.plan
+    told = report("dry-run", work, started, cycle.host_reports(selected, judged), notes)
+    return told, judged.seen.plan
 
 
 def run(
@@ -80,8 +77,8 @@ def run(
         brakes = Brakes(work, ledger, expires_at=judged.seen.plan.expires_at, budget=left)
         notes += guards.ask_for_approval(store, judged, work)
         judged = cycle.make(selected, judged, work, ledger, brakes)
-        report = _report("run", work, started, cycle.host_reports(selected, judged), notes)
-        return _finish(report, judged, work, store)
+        told = report("run", work, started, cycle.host_reports(selected, judged), notes)
+        return finish(told, judged, work, store)
 
 
 def _take_plan(plan: Plan, selected: Sequence[Selected], work: Work, store: Store) -> tuple[Judged, list[str]]:
@@ -103,19 +100,6 @@ def _take_plan(plan: Plan, selected: Sequence[Selected], work: Work, store: Stor
     notes = reconcile.settle(store, open_intents, recalled, work)
     given = cycle.with_recalled(given, recalled)
     return cycle.judge(selected, given, work, guards.read(store, selected, plan, work)), notes
-
-
-def _finish(report: Report, judged: Judged, work: Work, store: Store) -> Report:
-    """Store how a run ended; the report is told even when that fails."""
-    try:
-        guards.learn(store, judged, work)
-        store.runs.finish(
-            work.run_id, report.state, totals(report.hosts), document.report_to_json(report), at=report.finished_at
-        )
-    except StoreError as error:
-        note = f"the end of this run could not be stored: {error}"
-        return replace(report, state=worst([report.state, State.UNKNOWN]), notes=(*report.notes, note))
-    return report
 
 
 def select(context: Context, hosts: Sequence[str], groups: Sequence[str], tasks: Sequence[str]) -> tuple[Selected, ...]:
@@ -145,16 +129,3 @@ def _look_and_judge(
     )
     notes = reconcile.settle(store, open_intents, seen, work)
     return cycle.judge(selected, seen, work, guards.read(store, selected, seen.plan, work)), notes
-
-
-def _report(command: str, work: Work, started: datetime, hosts: tuple[HostReport, ...], notes: Sequence[str]) -> Report:
-    return Report(
-        command=command,
-        run_id=work.run_id,
-        started_at=started,
-        finished_at=now(),
-        state=worst([host.state for host in hosts if host.reason is not Reason.NOT_SELECTED]),
-        hosts=hosts,
-        totals=totals(hosts),
-        notes=tuple(notes),
-    )

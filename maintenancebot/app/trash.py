@@ -1,13 +1,24 @@
-"""What lies in the trash of the hosts, and how it comes back."""
+"""What lies in the trash of the hosts, how it comes back, and how it goes for good."""
 
 from __future__ import annotations
 
+import threading
+
 from maintenancebot.app.context import Options, chosen_hosts, load, new_run_id, now
-from maintenancebot.engine import trash
+from maintenancebot.app.ending import finish, report
+from maintenancebot.engine import asked, cycle, guards, trash
+from maintenancebot.engine.brakes import Brakes
+from maintenancebot.engine.cycle import Judged
+from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.progress import Progress
 from maintenancebot.engine.trash import TrashResult as TrashResult
-from maintenancebot.model import Outcome
+from maintenancebot.engine.work import Work
+from maintenancebot.model import Host, Outcome, Report
+from maintenancebot.policy import gate
+from maintenancebot.store import Store
 from maintenancebot.store.run_lock import RunLock
+
+PURGE = "trash purge"
 
 
 def trash_list(options: Options, hosts: tuple[str, ...], progress: Progress) -> list[TrashResult]:
@@ -33,3 +44,38 @@ def trash_restore(options: Options, host: str, item: str, to: str | None) -> Out
         outcome = trash.restore(target, found, to or "", work, store)
         store.runs.finish(run_id, outcome.state, {}, {}, at=now())
     return outcome
+
+
+def trash_purge_dry_run(
+    options: Options, hosts: tuple[str, ...], items: tuple[str, ...], progress: Progress, stop: threading.Event
+) -> Report:
+    """What a purge would delete; nothing is written anywhere."""
+    context = load(options)
+    chosen, started = chosen_hosts(context.inventory, hosts), now()
+    with context.store_readonly() as store, context.connections() as connections:
+        work = context.work(new_run_id(started), connections, progress, stop)
+        judged = _judge_purge(chosen, items, work, store)
+    return report(PURGE, work, started, cycle.host_reports(asked.selected(chosen), judged), ("A dry run.",))
+
+
+def trash_purge(
+    options: Options, hosts: tuple[str, ...], items: tuple[str, ...], progress: Progress, stop: threading.Event
+) -> Report:
+    """Delete for good what is past its time, or of that only these items."""
+    context = load(options)
+    chosen, started = chosen_hosts(context.inventory, hosts), now()
+    with RunLock(context.state), context.store() as store, context.connections() as connections:
+        work = context.work(new_run_id(started), connections, progress, stop)
+        judged = _judge_purge(chosen, items, work, store)
+        store.runs.start(work.run_id, PURGE, context.settings.digest, at=started)
+        ledger = Ledger(store, work.run_id, judged.seen.plan.digest, now)
+        brakes = Brakes(work, ledger, budget=guards.actions_left(store, work, now()))
+        notes = guards.ask_for_approval(store, judged, work)
+        judged = trash.purge(judged, work, ledger, brakes)
+        told = report(PURGE, work, started, cycle.host_reports(asked.selected(chosen), judged), notes)
+        return finish(told, judged, work, store)
+
+
+def _judge_purge(hosts: tuple[Host, ...], items: tuple[str, ...], work: Work, store: Store) -> Judged:
+    seen = trash.plan_purge(hosts, items, work)
+    return asked.judge(seen, work, guards.read(store, asked.selected(hosts), seen.plan, work), gate.PURGE)

@@ -1,4 +1,4 @@
-"""`trash`: what was moved to the hosts' trash, read from the hosts, and how it comes back."""
+"""`trash`: what was moved to the hosts' trash, read from the hosts, how it comes back, and how it goes for good."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from maintenancebot.app import TrashResult
     from maintenancebot.model import Json
 
-SIZES = ("size", "allocated")
+SIZES = ("size", "allocated", "stored_bytes")
 
 
 @click.group("trash")
 def trash_group() -> None:
-    """List and restore what was moved to the hosts' trash; it is read from the hosts alone."""
+    """List, restore and purge what was moved to the hosts' trash; it is read from the hosts alone."""
 
 
 @trash_group.command("list")
@@ -30,7 +30,7 @@ def trash_group() -> None:
 def list_command(options: Options, hosts: tuple[str, ...], as_json: bool) -> None:
     """List the items in the trash of all hosts."""
     from maintenancebot import app
-    from maintenancebot.cli.output import write_json, write_table
+    from maintenancebot.cli.output import write, write_json, write_table
     from maintenancebot.cli.progress import make_progress
 
     results = app.trash_list(options, hosts, make_progress(options))
@@ -38,7 +38,8 @@ def list_command(options: Options, hosts: tuple[str, ...], as_json: bool) -> Non
         write_json({"schema": 1, "command": "trash list", "hosts": [_host_to_json(result) for result in results]})
     else:
         rows = [row for result in results for row in _rows(result)]
-        write_table([("HOST", "ITEM", "STATE", "SIZE", "CAME", "PURGE FROM", "PATH"), *rows])
+        write_table([("HOST", "ITEM", "STATE", "SIZE", "WHERE", "CAME", "PURGE FROM", "PATH"), *rows])
+        write(_totals(results) + "\n")
     raise click.exceptions.Exit(_exit_code(results))
 
 
@@ -88,6 +89,29 @@ def restore_command(options: Options, host: str, item: str, to: str | None) -> N
     raise click.exceptions.Exit(DONE if outcome.state is State.DONE else _refused_or_failed(outcome.reason))
 
 
+@trash_group.command("purge")
+@click.option("--host", "hosts", metavar="HOST", multiple=True, help="Only this host; may be repeated.")
+@click.option("--item", "items", metavar="ITEM", multiple=True, help="Only this item; may be repeated.")
+@click.option("--dry-run", "dry_run", is_flag=True, help="Show what would be deleted; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def purge_command(
+    options: Options, hosts: tuple[str, ...], items: tuple[str, ...], dry_run: bool, as_json: bool
+) -> None:
+    """Delete for good what is past its time; nothing brings it back, so look with --dry-run first."""
+    from maintenancebot import app
+    from maintenancebot.cli.output import write_report
+    from maintenancebot.cli.progress import make_progress
+    from maintenancebot.cli.stopping import stop_on_signals
+    from maintenancebot.report.exit_code import exit_code
+
+    purge = app.trash_purge_dry_run if dry_run else app.trash_purge
+    with stop_on_signals() as stop:
+        report = purge(options, hosts, items, make_progress(options), stop)
+    write_report(report, as_json=as_json, verbose=options.verbose)
+    raise click.exceptions.Exit(exit_code(report))
+
+
 def _refused_or_failed(reason: object) -> int:
     from maintenancebot.model import GUARD_REASONS
     from maintenancebot.report.exit_code import FAILED, REFUSED
@@ -105,19 +129,34 @@ def _exit_code(results: Sequence[TrashResult]) -> int:
 def _rows(result: TrashResult) -> list[tuple[str, ...]]:
     if not result.items:
         why = ": ".join(part for part in (result.reason.value, result.detail) if part)
-        return [(result.host, "-", result.state.value, "-", "-", "-", why or "-")]
+        return [(result.host, "-", result.state.value, "-", "-", "-", "-", why or "-")]
     return [
         (
             result.host,
             item.id,
             item.state,
-            _told(item.allocated, is_size=True),
+            _told(item.stored_bytes, is_size=True),
+            _where(item),
             _told(item.quarantined_at),
             _told(item.purge_after),
             item.path or item.detail,
         )
         for item in result.items
     ]
+
+
+def _where(item: Any) -> str:
+    where = item.offload or item.store
+    return f"{where} ({item.form})" if item.form not in ("", "file") else where
+
+
+def _totals(results: Sequence[TrashResult]) -> str:
+    from maintenancebot.report.figures import size
+
+    items = [item for result in results for item in result.items]
+    away = len([item for item in items if item.offload])
+    said = f"{len(items):,} items, {size(sum(item.stored_bytes for item in items))} on the hosts"
+    return said + (f", {away:,} in an object store" if away else "")
 
 
 def _told(value: Json, *, is_size: bool = False) -> str:

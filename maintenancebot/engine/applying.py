@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from maintenancebot.catalog import SUBJECTS, Actions, Answers, Replies
+from maintenancebot.engine import logins
 from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.work import Work
@@ -70,6 +71,7 @@ def apply(
         applying.broke_off(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
     finally:
         session.close()
+        applying.end()
     return made
 
 
@@ -127,6 +129,12 @@ class _Applying:
             self._keep([Outcome(c.id, State.UNKNOWN, reason, told) for c in self.in_hand.changes], settle=False)
             self.in_hand = None
         self.leave(reason, detail)
+
+    def end(self) -> None:
+        """Nobody asks any more."""
+        for actor in {step.task: self.acting[step.task] for step in self.steps}.values():
+            if isinstance(actor, Replies):
+                actor.give_up(self.host)
 
     def _check_clock(self, payload: Mapping[str, Json]) -> None:
         offset = float(payload["clock"]) - self.work.now().timestamp()
@@ -186,7 +194,7 @@ class _Applying:
         actor = self.acting[step.task]
         if not isinstance(actor, Replies):
             raise RemoteError(Reason.GARBLED, f"{step.op} asks what nobody can answer")
-        return actor.reply(step, question, self.work.settings)
+        return actor.reply(step, question, self.host, self.work.settings)
 
     def _take(self, payload: Mapping[str, Json]) -> None:
         step = self.in_hand
@@ -194,15 +202,15 @@ class _Applying:
             raise RemoteError(Reason.GARBLED, "an outcome for a step that was not in hand")
         raw = payload.get("outcomes")
         made = self.acting[step.task].outcomes(step, raw if isinstance(raw, list) else [])
-        self._keep(made, settle=True)
+        self._keep(logins.checked(self.host, step, made, self.work), settle=True)
         self.in_hand = None
 
     def _keep(self, outcomes: Sequence[Outcome], *, settle: bool) -> None:
         for outcome in outcomes:
             self.outcomes[outcome.change_id] = outcome
             self.work.progress.step(self.host.name, self.names.get(outcome.change_id, ""), outcome.state)
-        if settle:
-            self.ledger.settle(self.host.name, outcomes)
+        if settle:  # what the host says is still going on stays open for the next start
+            self.ledger.settle(self.host.name, [one for one in outcomes if one.reason is not Reason.UNFINISHED])
 
 
 _OURS = GUARD_REASONS | {Reason.BUSY}

@@ -7,19 +7,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from maintenancebot.engine import applying, probing, reporting
+from maintenancebot.engine import applying, probing, reporting, waves
 from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.ledger import Ledger
+from maintenancebot.engine.making import GRACE_SECONDS, Job
 from maintenancebot.engine.probing import Looked
+from maintenancebot.engine.waves import Turn
 from maintenancebot.engine.work import Work
 from maintenancebot.model import Change, Decision, Host, HostReport, Outcome, Reason, State, Step
 from maintenancebot.plan.document import HostPlan, NotPlanned, Plan
 from maintenancebot.policy import gate
 from maintenancebot.policy.gate import Guards
+from maintenancebot.policy.waves import UNREACHED
 from maintenancebot.remote.fanout import FanOut, OverdueError
-from maintenancebot.settings import Task
-
-PROBE_GRACE_SECONDS = 60
+from maintenancebot.settings import PackageUpdateTask, Task, Waves
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def look(
         return looked
 
     ssh = work.settings.ssh
-    limit = ssh.connect_timeout + ssh.login_timeout + ssh.probe_deadline + PROBE_GRACE_SECONDS
+    limit = ssh.connect_timeout + ssh.login_timeout + ssh.probe_deadline + GRACE_SECONDS
     looked: dict[str, Looked] = {}
     asked = [item for item in selected if item.tasks or unfinished.get(item.host.name)]
     work.progress.start(len(asked), "probe")
@@ -93,7 +94,7 @@ def look(
         looked[item.host.name] = seen if item.tasks else _only_recalled(seen)
         work.progress.host(item.host.name, reporting.state_of_look(seen), seen.detail)
     work.progress.finish()
-    looked = _one_name_per_machine([item.host.name for item in asked], looked)
+    looked = one_name_per_machine([item.host.name for item in asked], looked)
     plan = _seal(work, configuration, [looked[item.host.name] for item in asked])
     return Seen(plan, looked)
 
@@ -135,28 +136,16 @@ def judge(selected: Sequence[Selected], seen: Seen, work: Work, guards: Mapping[
 
 def make(selected: Sequence[Selected], judged: Judged, work: Work, ledger: Ledger, brakes: Brakes) -> Judged:
     """Make what the gate allowed, host by host in parallel, each recorded before and after."""
-    todo, made = _todo(selected, judged, work)
-    machine_ids = {plan.host: plan.machine_id for plan in judged.seen.plan.hosts}
+    todo, failed = _todo(selected, judged, work)
+    turns = _turns(todo, judged)
+    made = waves.make(turns, _quorums_down(judged), work, ledger, brakes)
+    return replace(judged, outcomes={**failed, **made})
 
-    outcomes: dict[str, dict[str, Outcome]] = {item.host.name: {} for item, _ in todo}
 
-    def one(job: tuple[Selected, list[Step]]) -> None:
-        item, steps = job
-        name = item.host.name
-        acting = applying.actors(item.tasks)
-        applying.apply(item.host, machine_ids[name], steps, acting, work, ledger, brakes, outcomes[name])
-
-    ssh = work.settings.ssh
-    limit = ssh.connect_timeout + ssh.login_timeout + ssh.apply_deadline + PROBE_GRACE_SECONDS
-    work.progress.start(len(todo), "apply")
-    for (item, steps), result in FanOut(one, ssh.parallel, limit).results(todo):
-        name = item.host.name
-        if isinstance(result, Exception):
-            brakes.overdue(name)
-        made[name] = _complete(steps, dict(outcomes[name]), result)
-        work.progress.host(name, reporting.state_of_outcomes(made[name]), "")
-    work.progress.finish()
-    return replace(judged, outcomes=made)
+def order(selected: Sequence[Selected], judged: Judged, work: Work) -> str:
+    """In words: who is upgraded first, and how many follow; empty when nothing waits for its turn."""
+    todo, _ = _todo(selected, judged, work)
+    return waves.in_words(_turns(todo, judged), _quorums_down(judged))
 
 
 def host_reports(selected: Sequence[Selected], judged: Judged) -> tuple[HostReport, ...]:
@@ -203,6 +192,28 @@ def _todo(
     return todo, failed
 
 
+def _turns(todo: Sequence[tuple[Selected, list[Step]]], judged: Judged) -> list[Turn]:
+    plans = {plan.host: plan for plan in judged.seen.plan.hosts}
+    turns = []
+    for item, steps in todo:
+        plan = plans[item.host.name]
+        job = Job(item.host, plan.machine_id, steps, applying.actors(item.tasks))
+        turns.append(Turn(job, str(plan.facts.get("os", "")), _rules(item, steps)))
+    return turns
+
+
+def _rules(item: Selected, steps: Sequence[Step]) -> Waves | None:
+    """The waves of the first task that has something to wait for; they hold for all of the host's work."""
+    staged = {change.task for step in steps for change in step.changes if change.action in waves.STAGED}
+    return next((t.waves for t in item.tasks if isinstance(t, PackageUpdateTask) and t.name in staged), None)
+
+
+def _quorums_down(judged: Judged) -> frozenset[str]:
+    """Quorum groups of which a host could not be reached when the fleet was looked at."""
+    looked = judged.seen.looked.values()
+    return frozenset(one.host.quorum for one in looked if one.host.quorum and one.reason in UNREACHED)
+
+
 def _allowed_steps(item: Selected, judged: Judged, work: Work) -> list[Step]:
     decisions = judged.decisions.get(item.host.name, {})
     allowed = frozenset(change_id for change_id, decision in decisions.items() if decision.allowed)
@@ -218,14 +229,6 @@ def _stumbled(host: Host, error: Exception) -> Looked:
     )
 
 
-def _complete(steps: Sequence[Step], outcomes: dict[str, Outcome], result: Exception | None) -> dict[str, Outcome]:
-    """What was recorded, and unknown for the rest of a host whose work did not come back."""
-    detail = f"{type(result).__name__}: {result}; looked up at the next start"
-    for change in (change for step in steps for change in step.changes):
-        outcomes.setdefault(change.id, Outcome(change.id, State.UNKNOWN, Reason.INTERNAL_ERROR, detail))
-    return outcomes
-
-
 def _only_recalled(looked: Looked) -> Looked:
     """A host that was only asked what became of earlier changes."""
     if looked.plan is None:
@@ -233,7 +236,7 @@ def _only_recalled(looked: Looked) -> Looked:
     return replace(looked, plan=None, reason=Reason.NOT_SELECTED, detail="no task is for this host")
 
 
-def _one_name_per_machine(names: Sequence[str], looked: dict[str, Looked]) -> dict[str, Looked]:
+def one_name_per_machine(names: Sequence[str], looked: Mapping[str, Looked]) -> dict[str, Looked]:
     """Two names of one machine are one host: the first name in the inventory's order keeps the work."""
     owners: dict[str, str] = {}
     result = dict(looked)

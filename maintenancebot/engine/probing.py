@@ -12,6 +12,7 @@ from maintenancebot.errors import RemoteError
 from maintenancebot.model import Change, Finding, Host, HostFacts, Json, Mount, Outcome, Reason, State
 from maintenancebot.plan.document import HostPlan, TaskPlan, change_to_json
 from maintenancebot.plan.inputs import ProbeResult
+from maintenancebot.plan.once import once
 from maintenancebot.remote.client import HelperCall, Limits, reason_of
 from maintenancebot.remote.session import Session
 from maintenancebot.settings import Settings, Task
@@ -80,13 +81,22 @@ def look(
 
 def ask_one(host: Host, op: str, args: Mapping[str, Json], work: Work) -> tuple[HostPlan, ProbeResult]:
     """Ask a host one operation outside of any task; its identity as a plan without tasks. Raises RemoteError."""
+    plan, _, results = ask(host, {op: args}, work)
+    return plan, results[op]
+
+
+def ask(
+    host: Host, asked: Mapping[str, Mapping[str, Json]], work: Work
+) -> tuple[HostPlan, HostFacts, dict[str, ProbeResult]]:
+    """Ask a host several operations, each by its name, in one execution. Raises RemoteError."""
     session = work.connect(host)
     try:
         probed_at = work.now()
         request = probe_request(host, (), work.settings, probed_at)
-        request["tasks"] = [{"id": op, "op": op, "args": dict(args)}]
+        request["tasks"] = [{"id": op, "op": op, "args": dict(args)} for op, args in asked.items()]
         answer = _ask(session, request, work)
-        return _plan(host, (), work, answer, session, probed_at), answer.ended[op]
+        assert answer.facts is not None
+        return _plan(host, (), work, answer, session, probed_at), answer.facts, answer.ended
     finally:
         session.close()
 
@@ -178,7 +188,7 @@ def _plan(
         boot_id=facts.boot_id,
         probed_at=probed_at,
         clock_offset=facts.clock_offset,
-        tasks=tuple(_plan_task(host, task, work, facts, answer, session) for task in tasks),
+        tasks=once([_plan_task(host, task, work, facts, answer, session) for task in tasks]),
         facts=_host_facts(facts),
     )
 

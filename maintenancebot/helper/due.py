@@ -69,13 +69,29 @@ def releases(version, lists):
 
 def is_security(version, lists, args):
     """Whether a version comes from a security archive."""
-    return any(release.is_security(args["origins"]) for release in releases(version, lists))
+    return any(release.is_security(archives(args)) for release in releases(version, lists))
 
 
 def is_foreign(version, lists, args):
-    """Whether no repository of the distribution has a version."""
-    own = [pattern[0] for pattern in args["origins"]]
-    return not any(fnmatch.fnmatchcase(r.origin, pattern) for r in releases(version, lists) for pattern in own)
+    """Whether no repository of the distribution has a version, nor a further security archive."""
+    return not any(is_own(release, args) for release in releases(version, lists))
+
+
+def is_own(release, args):
+    """Whether a repository is the distribution's, or one of the security archives that the configuration adds."""
+    distribution = any(fnmatch.fnmatchcase(release.origin, pattern[0]) for pattern in args["origins"])
+    return distribution or release.is_security(args.get("further", []))
+
+
+def archives(args):
+    """The patterns of all security archives."""
+    return args["origins"] + args.get("further", [])
+
+
+def has_source(package, policy, lists):
+    """Whether a repository still has the installed version."""
+    here = [version for version in policy["versions"] if version["version"] == package.version]
+    return any(releases(version, lists) for version in here)
 
 
 def origins(version, lists):

@@ -18,35 +18,35 @@ def keys(now):
     """The keys of all files that are exempt at that time; reads only."""
     found = set()
     for place in store.existing():
-        for _, note in _notes(place):
+        for note in _notes(place):
             if _until(note) > now:
                 found.add((note.get("dev"), note.get("ino"), note.get("size"), note.get("mtime_ns")))
         place.close()
     return found
 
 
-def note(item, target):
-    """Note that the file of an item was restored to a path."""
-    identity = item.record["identity"]
-    device = os.fstat(item.fd).st_dev
-    text = {"item": item.id, "path": target, "until": int(time.time()) + SECONDS, "dev": device}
-    text.update({field: identity[field] for field in ("ino", "size", "mtime_ns")})
+def note(item, target, found):
+    """Note that the file of an item was restored to a path, where it has that lstat now."""
+    text = {"item": item.id, "path": target, "until": int(time.time()) + SECONDS}
+    text.update(dev=found.st_dev, ino=found.st_ino, size=found.st_size, mtime_ns=found.st_mtime_ns)
     folder = item.store.private_folder(FOLDER)
     try:
-        manifest.write(folder, b"%d-%d" % (device, identity["ino"]), text)
+        manifest.write(folder, b"%d-%d" % (found.st_dev, found.st_ino), text)
     finally:
         os.close(folder)
 
 
 def forget_old(place, now):
-    """Remove the notes whose time is over."""
-    old = [name for name, note in _notes(place) if _until(note) <= now]
-    if not old:
-        return
-    folder = place.private_folder(FOLDER)
+    """Remove the notes whose time is over, by the time when they were written, and those that were never completed."""
     try:
-        for name in old:
-            os.unlink(name, dir_fd=folder)
+        folder = walk.open_folder(FOLDER, place.fd)
+    except OSError:
+        return
+    try:
+        for name in list(walk.names(folder)):
+            written = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+            if name.endswith(b".new") or written + SECONDS < now:
+                os.unlink(name, dir_fd=folder)
     finally:
         os.close(folder)
 
@@ -56,15 +56,19 @@ def _until(note):
     return until if isinstance(until, int) else 0
 
 
+def _names(folder):
+    return (name for name in walk.names(folder) if frames.text(name).replace("-", "").isdigit())
+
+
 def _notes(place):
     try:
         folder = walk.open_folder(FOLDER, place.fd)
     except OSError:
         return
     try:
-        for name in [name for name in walk.names(folder) if frames.text(name).replace("-", "").isdigit()]:
+        for name in list(_names(folder)):
             try:
-                yield name, manifest.read(folder, name)
+                yield manifest.read(folder, name)
             except walk.Refused:
                 continue
     finally:

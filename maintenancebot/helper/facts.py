@@ -92,7 +92,7 @@ def unescape(field):
 
 
 def mount_table():
-    """The rows of mountinfo: dicts with id, parent, root, path (bytes), type, device (bytes), options."""
+    """The rows of mountinfo: dicts with id, parent, dev (as in stat), root, path (bytes), type, device, options."""
     rows = []
     with open("/proc/self/mountinfo", "rb") as stream:
         for line in stream:
@@ -102,6 +102,7 @@ def mount_table():
                 {
                     "id": int(fields[0]),
                     "parent": int(fields[1]),
+                    "dev": os.makedev(*map(int, fields[2].split(b":"))),
                     "root": unescape(fields[3]),
                     "path": unescape(fields[4]),
                     "options": fields[5].split(b","),

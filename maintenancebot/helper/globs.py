@@ -35,10 +35,12 @@ class Glob:
     """
 
     def __init__(self, path, hidden=False):
+        self.text = path
         self.parts = components(path)
         self._hidden = hidden
         self._tests = [None if part == "**" else _test(part) for part in self.parts]
         self._bare = [hidden or part.startswith(".") for part in self.parts]
+        self._closed = {}  # answers of _close: each set of states once, however many folders share it
 
     @property
     def static(self):
@@ -83,12 +85,18 @@ class Glob:
         return False
 
     def _close(self, states):
-        closed = set(states)
-        for index in sorted(states):
+        key = frozenset(states)
+        if key not in self._closed:
+            self._closed[key] = frozenset(self._reachable(key))
+        return self._closed[key]
+
+    def _reachable(self, states):
+        """The states with all that `**` lets be reached without a further component."""
+        for index in states:
+            yield index
             while index < len(self.parts) and self._tests[index] is None:
                 index += 1
-                closed.add(index)
-        return frozenset(closed)
+                yield index
 
 
 class Rule:

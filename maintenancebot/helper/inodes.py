@@ -1,4 +1,4 @@
-"""Single files by descriptor: the identity that a plan names, attributes, and opening exactly that file."""
+"""Single files and links by descriptor: the identity that a plan names, attributes, and opening exactly that file."""
 
 import errno
 import fcntl
@@ -11,7 +11,7 @@ from . import walk
 
 IMMUTABLE = 0x10
 APPEND_ONLY = 0x20
-LOOK = getattr(os, "O_PATH", 0o10000000) | os.O_NOFOLLOW | os.O_CLOEXEC
+LOOK = walk.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 IDENTITY = ("dev", "ino", "size", "mtime_ns", "ctime_ns", "mode", "uid", "gid")
@@ -33,11 +33,21 @@ def values(facts):
     }
 
 
+def is_link(expected):
+    """Whether an identity is that of a symbolic link."""
+    return stat.S_ISLNK(expected["mode"])
+
+
+def target(fd):
+    """Where an open link leads to, as bytes."""
+    return os.readlink(b"", dir_fd=fd)
+
+
 def check(facts, expected, fields=IDENTITY):
-    """Raise Refused unless a stat result is a plain file with one link and the expected identity."""
-    if stat.S_ISLNK(facts.st_mode):
+    """Raise Refused unless a stat result is a plain file of one name, or a link if expected, with that identity."""
+    if stat.S_ISLNK(facts.st_mode) and not is_link(expected):
         raise walk.Refused("symlink", "a link lies there now")
-    if not stat.S_ISREG(facts.st_mode):
+    if not stat.S_ISREG(facts.st_mode) and not stat.S_ISLNK(facts.st_mode):
         raise walk.Refused("special", "not a regular file any more")
     found = values(facts)
     changed = [field for field in fields if found[field] != expected[field]]
@@ -64,17 +74,15 @@ def open_exact(folder, name, expected):
     """Open for reading the very file that the plan names, not what lies at its name in the next moment.
 
     The name is opened without access, looked at, and only then opened again through its descriptor: a FIFO is never
-    waited for and a device never touched. Raises Refused.
+    waited for and a device never touched. A link is opened without access only. Raises Refused.
     """
     try:
-        look = os.open(name, LOOK, dir_fd=folder)
+        look = walk.open_inside(name, folder, LOOK)
     except OSError as error:
         raise walk.Refused(walk.reason_of(error), error.strerror) from error
     try:
         check(os.fstat(look), expected)
-        if walk.mount_id(look) != walk.mount_id(folder):
-            raise walk.Refused("other_file_system", "the file itself is a mount point")
-        return reopen(look)
+        return os.dup(look) if is_link(expected) else reopen(look)
     finally:
         os.close(look)
 

@@ -36,8 +36,9 @@ class Managed:
         self.problems = []
         self.files = 0
         self.old_dir = ""  # the default that the configuration sets outside of its blocks
-        self._exact = set()
-        self._globs = []
+        self.reading = ""  # the file that is being read
+        self._exact = {}  # path -> the file that names it
+        self._globs = []  # (glob, file)
 
     def add(self, path):
         """A log path or glob of a configuration."""
@@ -46,11 +47,17 @@ class Managed:
         for form in {path, _resolved(path)}:
             try:
                 if globs.MAGIC.search(form):
-                    self._globs.append(globs.Glob(form, hidden=True))
+                    self._globs.append((globs.Glob(form, hidden=True), self.reading))
                 else:
-                    self._exact.add("/" + "/".join(globs.components(form)))
+                    self._exact.setdefault("/" + "/".join(globs.components(form)), self.reading)
             except (ValueError, re.error):
                 self.problems.append("cannot read the path %s" % path[:200])
+
+    def add_block(self, paths, apart):
+        """Point out patterns of one block that match their own rotated files, unless these go to a folder `apart`."""
+        for path in paths:
+            if path.rpartition("/")[2].endswith("*") and not apart:
+                self.problems.append("logrotate's pattern %s matches the files that it rotated, too" % path[:200])
 
     def add_old_dir(self, folder, paths):
         """Where the rotated files of some logs lie: `folder` may be relative to each log's own."""
@@ -61,14 +68,25 @@ class Managed:
 
     def holds(self, path):
         """Whether the path is a managed log, or has the name of a rotated one."""
+        return self.named_by(path) is not None
+
+    def named_by(self, path):
+        """The configuration or state file that names the log, None when no file does."""
         folder, _, name = path.rpartition("/")
-        return any(self._names(folder + "/" + form) for form in [name, *_unrotated(name)])
+        for form in [name, *_unrotated(name)]:
+            found = self._names(folder + "/" + form)
+            if found is not None:
+                return found
+        return None
 
     def _names(self, path):
         if path in self._exact:
-            return True
+            return self._exact[path]
         parts = path.strip("/").split("/")
-        return any(len(glob.parts) == len(parts) and glob.covers(parts) for glob in self._globs)
+        for glob, origin in self._globs:
+            if len(glob.parts) == len(parts) and glob.covers(parts):
+                return origin
+        return None
 
 
 def read(config=CONFIG, states=STATES, now=None):
@@ -105,7 +123,7 @@ def _read_file(path, managed, depth):
     if text is None or depth > 10 or managed.files > MAX_FILES:
         return
     managed.files += 1
-    _Parser(managed, depth).parse(text)
+    _Parser(managed, depth, path).parse(text)
 
 
 def _content(path, managed):
@@ -126,11 +144,13 @@ def _content(path, managed):
 class _Parser:
     """One configuration file: blocks of log paths with their options between braces."""
 
-    def __init__(self, managed, depth):
+    def __init__(self, managed, depth, path):
         self._managed = managed
+        self._path = path
         self._depth = depth
         self._paths = []
         self._inside = False
+        self._apart = False
         self._script = False
 
     def parse(self, text):
@@ -142,6 +162,7 @@ class _Parser:
                 self._line(line)
 
     def _line(self, line):
+        self._managed.reading = self._path  # it may have been an included one in between
         word = line.split(None, 1)[0]
         if self._inside:
             self._option(word, line)
@@ -169,9 +190,11 @@ class _Parser:
         if word in SCRIPTS:
             self._script = True
         elif word == "olddir":
+            self._apart = True
             self._managed.add_old_dir(_first(line[len("olddir") :].strip(" \t=")), self._paths)
         elif line.startswith("}"):
-            self._inside, self._paths = False, []
+            self._managed.add_block(self._paths, self._apart or self._managed.old_dir)
+            self._inside, self._paths, self._apart = False, [], False
 
     def _include(self, target):
         target = _first(target)
@@ -203,6 +226,7 @@ def _first(text):
 
 def _read_state(path, managed, now):
     text = _content(path, managed)
+    managed.reading = path
     for line in (text or "").splitlines()[1:]:
         found = re.match(r'^"(.*)" (\d+)-(\d+)-(\d+)', line)
         if found and now - _epoch(*found.groups()[1:]) < STATE_DAYS * 86400:

@@ -12,21 +12,30 @@ from . import facts, frames, results, tools
 
 PROBES = {
     "patches": "patches",
-    "logs": "logs",
+    "cleanup": "cleanup",
     "containers": "containers",
     "backups": "backups",
     "certificates": "certificates",
     "recall": "recall",
     "trash": "trash",
+    "disk": "disk",
+    "explain": "explain",
+    "reboot_check": "reboot",
 }
 """Probe operation -> module of this package with `probe(args, out)`."""
 
 STEPS = {
     "patches.upgrade": ("patches", "upgrade"),
+    "patches.repair": ("repair", "repair"),
+    "host.reboot": ("reboot", "reboot"),
     "logs.compress": ("compress", "apply"),
+    "caches.drop": ("caches", "drop"),
+    "journal.vacuum": ("journal", "vacuum"),
+    "rotate.rotate": ("rotate", "rotate"),
     "trash.move": ("trash", "move"),
     "trash.restore": ("trash", "restore"),
     "trash.purge": ("trash", "purge"),
+    "trash.relocate": ("trash", "relocate"),
     "certificates.renew": ("certificates", "renew"),
 }
 """Step operation -> module and function `(step, out)`; there is no operation that runs a given command."""

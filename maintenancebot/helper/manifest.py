@@ -6,37 +6,46 @@ import stat
 
 from . import walk
 
-FORMAT = 1
+FORMAT = 2
+READ = (1, 2)
+"""Formats that are understood: all that the first one has means the same in the second."""
 NAME = b"manifest.json"
-CAP = 1024 * 1024
+BESIDE = NAME + b".new"
+CAP = 4 * 1024 * 1024
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def save(folder, record):
     """Write the record of an item and wait until it is on the disk."""
-    write(folder, NAME, record)
+    write(folder, NAME, dict(record, format=FORMAT))
 
 
 def load(folder):
     """The record of an item. Raises Refused when it is not ours alone, damaged, or of another version."""
     record = read(folder, NAME)
-    if record.get("format") != FORMAT:
-        raise walk.Refused("unreadable", "record format %r is not %d" % (record.get("format"), FORMAT))
+    if record.get("format") not in READ:
+        raise walk.Refused("unreadable", "record format %r is not one of %s" % (record.get("format"), list(READ)))
     return record
 
 
 def write(folder, name, record):
-    """Write JSON under a name in a private folder: beside it first, then renamed over it."""
+    """Write JSON under a name in a private folder: beside it first, then renamed over it; else nothing is left."""
     data = json.dumps(record, sort_keys=True, ensure_ascii=True, indent=1).encode("ascii") + b"\n"
+    if len(data) > CAP:
+        raise walk.Refused("write_error", "its attributes are too large for a record")
     beside = name + b".new"
     remove(folder, beside)
     fd = os.open(beside, WRITE, 0o600, dir_fd=folder)
     try:
-        write_all(fd, data)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+        try:
+            write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        remove(folder, beside)
+        raise
     os.fsync(folder)
 
 

@@ -1,21 +1,26 @@
-"""Looks at what patches a host needs, as apt would choose them; writes nothing unless asked to renew the lists."""
+"""Looks at what patches a host needs, as its package manager would choose them; writes nothing unless asked to."""
 
+import importlib
 import os
 import time
 
-from . import apt, aptlists, dpkg, due, restarts, results, space, tools, unit, weights
+from . import apt, aptlists, dpkg, due, known_bad, managers, restarts, results, space, tools, unit, weights
 
-OTHER_MANAGERS = ("dnf", "yum", "zypper")
+LOOKS = {"dnf": "rpm_look", "zypper": "rpm_look"}
+UPGRADES = {"apt": "upgrade", "dnf": "rpm_upgrade", "zypper": "rpm_upgrade"}
+"""Modules of this package for each package manager."""
+
 ROUNDS = 8
 """How many packages may turn out to be blocked before apt's answer is called unreadable."""
 
 
 def probe(args, out):
     """Report each wanted update, held back or not, and the one transaction that would bring those that can be had."""
-    if not tools.find("apt-get"):
-        other = next((name for name in OTHER_MANAGERS if tools.find(name)), None)
-        detail = "not yet for %s" % other if other else "no apt-get, dnf or zypper on the host"
-        return results.Result("skipped", "unsupported", detail)
+    choice = managers.choose()
+    if not choice.name:
+        return results.Result("skipped", "unsupported", choice.why)
+    if choice.name in LOOKS:
+        return importlib.import_module("." + LOOKS[choice.name], __package__).probe(args, out)
     if args["refresh"]:
         if os.geteuid() != 0:
             return results.Result("skipped", "needs_root", "renewing the package lists needs root")
@@ -38,8 +43,9 @@ class Look:
         self.found = dpkg.packages()
         self.native = dpkg.native_architecture(self.found)
         self.lists = aptlists.survey(self.asker)
-        self.facts = {"refreshed": args["refresh"], "other_updates": 0}
+        self.facts = {"manager": "apt", "refreshed": args["refresh"], "other_updates": 0}
         self.updates = []
+        self.known = {}
 
     def result(self):
         """Stream the findings and return how the look ended."""
@@ -66,7 +72,7 @@ class Look:
             return "lists_missing", "no package repository is configured"
         if self.lists.missing:
             return "lists_missing", "never loaded: " + ", ".join(self.lists.missing[:5])
-        if self.args["scope"] != "all" and not any(r.is_security(self.args["origins"]) for r in self.lists.releases):
+        if self.args["scope"] != "all" and not any(r.is_security(due.archives(self.args)) for r in self.lists.releases):
             return "lists_missing", "no configured repository is a security archive"
         expired = self.lists.expired(now)
         if expired and aptlists.checks_expiry(self.asker):
@@ -80,12 +86,13 @@ class Look:
             "interrupted": dpkg.interrupted(),
             "broken": dpkg.broken(self.found)[: dpkg.TOLD],
             "reboot": restarts.reboot(),
+            "stale": restarts.outdated(),
         }
 
     def assess(self):
         """Find the wanted updates among all installed packages."""
         names = {apt.word(p.name, p.arch, self.native): p for p in self.found.values() if p.whole}
-        policies = self.policies(names)
+        policies = self.known = self.policies(names)
         for name, package in sorted(names.items()):
             told = due.assess(package, policies[name], self.lists, self.args)
             if told:
@@ -105,19 +112,28 @@ class Look:
 
     def simulate(self):
         """What apt would do for all updates that can be had; updates that cannot be had get their status."""
+        bad = known_bad.noted()
+        known_bad.mark(self.updates, bad)
         self.keep_back()
         for _round in range(ROUNDS):
             chosen = self.free()
             if not chosen:
                 return None
             simulation = self.asker.simulate(self.words(chosen))
-            if simulation.ok:
+            if simulation.ok and not any((item["name"], item["to"]) in bad for item in simulation.installs):
                 return simulation
+            if simulation.ok:
+                self.mark(known_bad.draggers(chosen, self.alone, bad), "blocked")
+                continue
             found = due.blockers(simulation, {told["name"] for told in chosen})
             if not found:
                 raise apt.AptError(simulation.error())
             self.mark(found, "blocked")
         raise apt.AptError("too many updates are blocked: " + simulation.error())
+
+    def alone(self, told):
+        """[(name, version)] of what one update would install by itself."""
+        return [(item["name"], item["to"]) for item in self.asker.simulate(self.words([told])).installs]
 
     def keep_back(self):
         """Leave out what apt itself would leave for later: phases, and in a full upgrade what needs removals."""
@@ -172,6 +188,8 @@ class Look:
         download, growth, largest = weights.weigh(self.asker, installs, self.found, self.native)
         kernel = any(item["name"].startswith("linux-image") for item in installs)
         self.facts["no_space"] = space.shortage(download, growth, largest, kernel)
+        for item in installs:
+            item["way_back"] = self.way_back(item)
         self.out.finding(
             "transaction",
             "",
@@ -182,6 +200,19 @@ class Look:
             download=download,
             growth=growth,
         )
+
+    def way_back(self, item):
+        """Where the installed version could be had again: a repository, apt's cache, the host itself; else empty."""
+        package = weights.installed(item["name"], item["arch"], self.found)
+        if package is None:
+            return ""
+        policy = self.known.get(apt.word(package.name, package.arch, self.native))
+        if policy and due.has_source(package, policy, self.lists):
+            return "repository"
+        name = "%s_%s_%s.deb" % (package.name, package.version.replace(":", "%3a"), package.arch)
+        if os.path.exists(space.ARCHIVES + "/" + name):
+            return "cache"
+        return "repacked" if tools.find("dpkg-repack") else ""
 
     def foreign(self, installs):
         """Packages that come along from repositories that are not the distribution's."""
@@ -214,14 +245,15 @@ def installing(found):
 
 
 def upgrade(step, out):
-    """The step operation, see `upgrade.upgrade`; imported late, since looking does not need it."""
-    from . import upgrade as upgrading
-
-    return upgrading.upgrade(step, out)
+    """The step operation of the host's package manager; imported late, since looking does not need it."""
+    return upgrading().upgrade(step, out)
 
 
 def recall(change):
-    """What became of a change, see `upgrade.recall`."""
-    from . import upgrade as upgrading
+    """What became of a change, as the host's package manager tells."""
+    return upgrading().recall(change)
 
-    return upgrading.recall(change)
+
+def upgrading():
+    """The module that upgrades with the host's package manager."""
+    return importlib.import_module("." + UPGRADES[managers.choose().name or "apt"], __package__)

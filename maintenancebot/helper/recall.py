@@ -7,9 +7,15 @@ from .results import Result, outcome
 MODULES = {
     "compress_file": "trash",
     "quarantine_file": "trash",
+    "rotate_log": "rotate",
+    "drop_package_cache": "caches",
+    "vacuum_journal": "journal",
     "restore_file": "trash",
     "purge_item": "trash",
+    "relocate_item": "trash",
     "upgrade_package": "patches",
+    "repair_packages": "repair",
+    "reboot_host": "reboot",
     "renew_certificate": "certificates",
     "remove_image": "containers",
 }

@@ -3,24 +3,25 @@
 import os
 import time
 
-from . import exempt, frames, globs, inodes, manifest, store, walk
+from . import exempt, frames, globs, inodes, manifest, relocate, remake, store, walk
+from .item import BYTES, LEFTOVERS, PARTIAL
 
 _done = []
 
 
-def once():
+def once(out):
     """Recover at the first call of this execution."""
     if not _done:
         _done.append(True)
-        recover()
+        recover(out)
 
 
-def recover():
-    """Bring each item into a settled state; an item that cannot be read is left as it is."""
+def recover(out):
+    """Bring each item that is not settled into a settled state; one that cannot be read is left as it is."""
     for place in store.existing():
         try:
-            for name in list(place.ids()):
-                _settle(place, name)
+            for name in list(place.unsettled()):
+                _settle(place, name, out)
             exempt.forget_old(place, time.time())
         finally:
             place.close()
@@ -34,38 +35,102 @@ def held_items():
                 item = place.item(name)
             except walk.Refused:
                 continue
-            if item.held() is not None:
+            if item.state() in ("held", "offloaded"):
                 yield item.record.get("change"), name
             item.close()
         place.close()
 
 
-def _settle(place, name):
+def _settle(place, name, out):
     try:
         item = place.item(name)
     except walk.Refused:
         _remove_if_empty(place, name)
         return
     try:
-        recorded = item.record.get("state")
-        held = item.held()
-        if held is not None:
-            if recorded == "restoring" and held.st_nlink == 2:
-                _finish_link(item, held)
-            elif recorded != "held":
-                item.save(state="held")
-        elif recorded == "intent":
-            _undo_copy(item)
-            item.discard()
-        elif recorded == "restoring":
-            exempt.note(item, item.record["target"])
-            item.discard()
-        elif recorded == "purging":
-            item.discard()
+        _bring(item, out)
     except (OSError, walk.Refused):
         pass  # tried again before the next run's first step
     finally:
         item.close()
+
+
+def _bring(item, out):
+    if item.is_going():
+        item.drop()
+        return
+    if item.record.get("previous") and not _is_one(item):
+        return
+    for name in (PARTIAL, manifest.BESIDE):
+        manifest.remove(item.fd, name)
+    recorded = item.record.get("state")
+    if recorded == "restoring":
+        _restoring(item, out)
+    elif item.record.get("offload"):
+        if recorded == "purging":
+            remake.forget(item, out)
+        else:
+            relocate.finish_offload(item)
+    elif item.held() is not None:
+        _hold(item)
+    elif recorded == "intent":
+        _undo_copy(item)
+        item.discard()
+    elif recorded == "purging":
+        item.discard()
+    else:
+        item.settle()  # lost: listed, and nothing can be done
+
+
+def _hold(item):
+    if item.record.get("state") == "held" and not item.record.get("next"):
+        item.settle()
+    else:
+        relocate.adopt(item)
+
+
+def _is_one(item):
+    """Make one of a copy and the item that it replaces; False when this item is gone, or nothing can be done now."""
+    older = _older(item)
+    if item.held() is None:
+        if older is not None:
+            item.discard()
+            _close(older)
+        return False
+    if older is not None:
+        try:
+            older.drop()
+        finally:
+            _close(older)
+    elif not _has_store(item.record["previous"]["store"]):
+        return False  # not mounted now
+    item.save(previous=None)
+    return True
+
+
+def _older(item):
+    wanted = item.record["previous"]
+    for place in store.existing():
+        if frames.text(place.path) == wanted["store"]:
+            try:
+                return place.item(wanted["item"])
+            except walk.Refused:
+                pass
+        place.close()
+    return None
+
+
+def _has_store(path):
+    found = False
+    for place in store.existing():
+        found = found or frames.text(place.path) == path
+        place.close()
+    return found
+
+
+def _close(item):
+    item.close()
+    item.store.close()
 
 
 def _remove_if_empty(place, name):
@@ -75,8 +140,9 @@ def _remove_if_empty(place, name):
     except OSError:
         return
     try:
-        if not set(walk.names(folder)) - {manifest.NAME + b".new"}:
-            manifest.remove(folder, manifest.NAME + b".new")
+        if not set(walk.names(folder)) - set(LEFTOVERS):
+            for leftover in LEFTOVERS:
+                manifest.remove(folder, leftover)
             os.rmdir(name, dir_fd=place.fd)
     except OSError:
         pass
@@ -84,15 +150,39 @@ def _remove_if_empty(place, name):
         os.close(folder)
 
 
-def _finish_link(item, held):
-    """Killed between link and unlink of a restore: the bytes have both names."""
-    there = walk.lstat(item.record["target"])
-    if there is not None and (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino):
-        os.unlink(store.ITEM, dir_fd=item.fd)
-        exempt.note(item, item.record["target"])
-        item.discard()
+def _restoring(item, out):
+    """Killed in a restore: the file is back, has both names, or is not back."""
+    target, held = item.record["target"], item.held()
+    there = walk.lstat(target)
+    linked = held is not None and there is not None and os.path.samestat(there, held)
+    moved = held is None and not item.record.get("offload")
+    _remove_temporary(item)
+    if linked:
+        os.unlink(BYTES, dir_fd=item.fd)
+        moved = True
+    if moved and there is None:
+        item.discard()  # it was there, and somebody else took it
+    elif moved or remake.is_published(item):
+        remake.finish(item, target, there, out)
     else:
-        item.save(state="held")
+        item.save(state=item.place(), restored=None, temporary=None, target=None)
+        item.settle()
+
+
+def _remove_temporary(item):
+    """What a restore made before it had its name."""
+    name = item.record.get("temporary")
+    if not name:
+        return
+    parts = [frames.raw(part) for part in globs.components(item.record["target"])]
+    try:
+        folder, _ = walk.descend(parts[:-1], len(parts))
+    except walk.Refused:
+        return
+    try:
+        manifest.remove(folder, frames.raw(name))
+    finally:
+        os.close(folder)
 
 
 def _undo_copy(item):

@@ -6,6 +6,7 @@ from . import dpkg, facts, frames
 
 REBOOT_FILE = "/run/reboot-required"
 KERNEL_PREFIX = "vmlinuz-"
+DELETED = b" (deleted)"
 PROGRAM_FOLDERS = (b"/usr/", b"/lib", b"/bin/", b"/sbin/", b"/opt/")
 
 
@@ -55,13 +56,33 @@ def split_release(release):
 
 
 def outdated():
-    """Processes that run program files or libraries which were replaced: `name (pid N)`."""
+    """Processes that run program files or libraries which were replaced: `name (pid N, unit) uses library`."""
     found = []
     own = own_login()
     for entry in os.listdir("/proc"):
-        if entry.isdigit() and entry not in own and runs_deleted("/proc/" + entry):
-            found.append("%s (pid %s)" % (facts.read_line("/proc/%s/comm" % entry), entry))
+        if entry.isdigit() and entry not in own:
+            path = deleted_code("/proc/" + entry)
+            if path:
+                found.append(described(entry, path))
     return sorted(found)[: dpkg.TOLD]
+
+
+def described(pid, path):
+    """One such process in words."""
+    where = ", ".join(filter(None, ["pid " + pid, unit_of("/proc/" + pid)]))
+    return "%s (%s) uses the old %s" % (facts.read_line("/proc/%s/comm" % pid), where, os.path.basename(path))
+
+
+def unit_of(process):
+    """The systemd unit that a process belongs to, empty when none can be told."""
+    try:
+        with open(process + "/cgroup", "rb") as stream:
+            lines = frames.text(stream.read(65536)).splitlines()
+    except OSError:
+        return ""
+    paths = [line.split(":", 2)[2] for line in lines if line.startswith(("0::", "1:name=systemd:"))]
+    names = [part for path in paths for part in path.split("/") if part.endswith((".service", ".scope"))]
+    return names[-1] if names else ""
 
 
 def own_login():
@@ -79,15 +100,15 @@ def parent(pid):
     return fields[1] if len(fields) > 1 else ""
 
 
-def runs_deleted(process):
-    """Whether a process maps code from a deleted program file."""
+def deleted_code(process):
+    """The deleted program file or library whose code a process maps, empty when there is none."""
     try:
         with open(process + "/maps", "rb") as stream:
             for line in stream:
                 fields = line.rstrip(b"\n").split(None, 5)
-                deleted = len(fields) == 6 and b"x" in fields[1] and fields[5].endswith(b" (deleted)")
+                deleted = len(fields) == 6 and b"x" in fields[1] and fields[5].endswith(DELETED)
                 if deleted and fields[5].startswith(PROGRAM_FOLDERS):
-                    return True
+                    return frames.text(fields[5][: -len(DELETED)])
     except OSError:
         pass
-    return False
+    return ""

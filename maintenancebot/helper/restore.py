@@ -1,9 +1,13 @@
-"""Step `trash.restore`: an item back to its place or to another, never over anything, never through a link."""
+"""Step `trash.restore`: an item back to its place or to another, never over anything, never through a link.
+
+The file itself goes back by a rename. Where that cannot be, a faithful copy is made in the target's folder, compared,
+and named only then; the item goes last.
+"""
 
 import os
 import stat
 
-from . import exempt, frames, globs, inodes, renames, store, untouchable, walk
+from . import frames, globs, inodes, relocate, remake, renames, store, untouchable, walk
 from .results import outcome
 from .steps import each
 
@@ -13,42 +17,55 @@ def restore(step, out):
     return each(step, out, _restore)
 
 
-def _restore(change, _args, _out):
+def _restore(change, _args, out):
     item = store.find(change["object"]["item"])
     try:
-        return _give_back(change, item)
+        return _give_back(change, item, out)
     finally:
         item.close()
         item.store.close()
 
 
-def _give_back(change, item):
-    held = item.held()
-    if held is None:
+def _give_back(change, item, out):
+    if item.state() not in ("held", "offloaded"):
         raise walk.Refused("vanished", "the item has no bytes any more")
     target = change["object"].get("to") or item.record["path"]
     parts = _components(target)
     folder = _open_parent(parts, item, elsewhere=bool(change["object"].get("to")))
     try:
-        before, free = os.fstat(folder), _free(folder)
-        _place(item, folder, parts[-1], target, held)
+        before, free = os.fstat(folder), relocate.free_bytes(folder)
+        placed = _place(item, folder, parts[-1], target, out)
         os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
-        freed = _free(folder) - free
+        detail = "back at %s" % target + _copy_note(item) + remake.finish(item, target, placed, out)
+        freed = relocate.free_bytes(folder) - free
     finally:
         os.close(folder)
-    detail = "back at %s" % target + _copy_note(item)
-    exempt.note(item, target)
-    item.discard()
     return outcome(change["id"], "done", "verified", detail, freed_now=freed, path=target)
 
 
-def _place(item, folder, name, target, held):
-    """Rename the bytes to their name and look at what lies there."""
+def _place(item, folder, name, target, out):
+    """Put the file under its name; lstat of what lies there."""
+    if _is_the_file(item) and walk.mount_id(folder) == walk.mount_id(item.store.fd):
+        _rename(item, folder, name, target)
+    else:
+        remake.remake(item, folder, name, target, out)
+    os.fsync(folder)
+    return os.stat(name, dir_fd=folder, follow_symlinks=False)
+
+
+def _is_the_file(item):
+    return item.held() is not None and not item.record.get("copied")
+
+
+def _rename(item, folder, name, target):
+    held = item.held()
+    item.unsettle()
     item.save(state="restoring", target=target)
     try:
         renames.give(item.fd, store.ITEM, folder, name)
     except OSError as error:
         item.save(state="held")
+        item.settle()
         raise walk.Refused(walk.reason_of(error), "%s: %s" % (target, error.strerror)) from error
     os.fsync(folder)
     os.fsync(item.fd)
@@ -66,18 +83,14 @@ def _components(target):
 
 
 def _open_parent(parts, item, elsewhere):
-    """The folder that the file goes to, on the store's own mount; its own missing folders are made again."""
+    """The folder that the file goes to; its own missing folders are made again."""
     anchor = len(parts) if elsewhere else len(globs.components(item.record["root"]))
     try:
-        folder, _ = walk.descend(parts[:-1], anchor)
+        return walk.descend(parts[:-1], anchor)[0]
     except walk.Refused as error:
         if error.reason != "vanished" or elsewhere:
             raise
-        folder = _rebuild(parts[:-1], anchor, item.record["parents"])
-    if walk.mount_id(folder) != walk.mount_id(item.store.fd):
-        os.close(folder)
-        raise walk.Refused("other_file_system", "the trash of this item is on another mount than %s" % walk.show(parts))
-    return folder
+    return _rebuild(parts[:-1], anchor, item.record["parents"])
 
 
 def _rebuild(parts, anchor, recorded):
@@ -122,8 +135,3 @@ def _copy_note(item):
     found = walk.lstat(copy["path"]) if copy else None
     same = found is not None and found.st_ino == copy.get("ino")
     return "; its compressed copy %s stays" % copy["path"] if same else ""
-
-
-def _free(folder):
-    found = os.fstatvfs(folder)
-    return found.f_bfree * found.f_frsize

@@ -1,4 +1,4 @@
-"""The file that a change names, opened and checked to be the very one that was judged."""
+"""The file or link that a change names, opened and checked to be the very one that was judged."""
 
 import os
 
@@ -24,10 +24,16 @@ def rules(path, args):
 
 
 class Source:
-    """An open file in its open folder. Raises Refused when it is not to be touched, or not any more."""
+    """An open file in its open folder. Raises Refused when it is not to be touched, or not any more.
+
+    A link is never followed: `fd` is the link itself, opened without access; nobody can have that in use.
+    """
 
     def __init__(self, change, args):
         self.expected = change["object"]
+        self.is_link = inodes.is_link(self.expected)
+        if self.is_link and change["action"] != "quarantine_file":
+            raise walk.Refused("symlink", "a link can only be moved")
         parts, anchor = rules(self.expected["path"], args)
         raw = [frames.raw(part) for part in parts]
         self.name = raw[-1]
@@ -38,7 +44,7 @@ class Source:
         try:
             self._before = os.fstat(self.folder)
             self.fd = inodes.open_exact(self.folder, self.name, self.expected)
-            if inodes.attributes(self.fd):
+            if not self.is_link and inodes.attributes(self.fd):
                 raise walk.Refused("immutable")
             self.must_be_idle()
             self.must_be_here()
@@ -54,7 +60,7 @@ class Source:
 
     def must_be_idle(self):
         """Raise Refused when anybody has it open, mapped or locked."""
-        used = usage.busy(self.fd)
+        used = "" if self.is_link else usage.busy(self.fd)
         if used:
             raise walk.Refused(used)
 
@@ -83,7 +89,9 @@ class Source:
     def record(self, change, args):
         """What the manifest of its item says."""
         looked = os.fstat(self.fd)
+        more = {"link": frames.text(inodes.target(self.fd))} if self.is_link else {}
         return {
+            **more,
             "change": change["id"],
             "task": change.get("task", ""),
             "action": change["action"],

@@ -1,7 +1,7 @@
 """Where the trash lies: one private store per mount, since only there a rename moves a file without copying it.
 
 The mount that holds /var/lib has it in /var/lib/maintenancebot/trash, any other in .maintenancebot/trash at its top.
-An item is a folder `<UTC stamp>-<random>` with `item`, the bytes, and `manifest.json`, all that restoring needs.
+A configured folder on another file system may hold what must leave its own; a note at the top of that mount names it.
 """
 
 import binascii
@@ -10,12 +10,12 @@ import re
 import stat
 import time
 
-from . import facts, frames, manifest, usage, walk
+from . import folders, frames, manifest, places, walk
+from .item import BYTES, Item, is_settled
 
 HOME = b"/var/lib"
-FOLDER = b"maintenancebot"
-TRASH = b"trash"
-ITEM = b"item"
+FOLDER = places.FOLDER
+ITEM = BYTES
 ITEM_NAME = re.compile(r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{16}$")
 
 
@@ -30,18 +30,38 @@ class Store:
         """Close it; items stay open on their own."""
         os.close(self.fd)
 
+    def free(self):
+        """Free bytes of its file system, as statvfs tells them."""
+        found = os.fstatvfs(self.fd)
+        return found.f_bfree * found.f_frsize
+
     def ids(self):
         """The ids of all items, in no order."""
         for name in walk.names(self.fd):
             if ITEM_NAME.match(frames.text(name)):
                 yield frames.text(name)
 
-    def new(self, record):
-        """Make an item whose record is on the disk before anything is moved."""
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        name = "%s-%s" % (stamp, binascii.hexlify(os.urandom(8)).decode("ascii"))
+    def unsettled(self):
+        """The ids of those items that something half done may have been left of; opens none."""
+        for name in self.ids():
+            try:
+                found = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+            except OSError:
+                continue
+            if stat.S_ISDIR(found.st_mode) and not is_settled(found):
+                yield name
+
+    def new(self, record, name=None):
+        """Make an item whose record is on the disk before anything is moved; without a name it gets one of its own."""
+        if name is None:
+            stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+            name = "%s-%s" % (stamp, binascii.hexlify(os.urandom(8)).decode("ascii"))
         os.mkdir(name, 0o700, dir_fd=self.fd)
-        item = Item(self, name)
+        try:
+            item = Item(self, name)
+        except BaseException:
+            os.rmdir(name, dir_fd=self.fd)
+            raise
         item.record = dict(record, format=manifest.FORMAT, id=name, store=frames.text(self.path), state="intent")
         try:
             item.save()
@@ -61,8 +81,8 @@ class Store:
         except OSError as error:
             raise walk.Refused(walk.reason_of(error), error.strerror) from error
         try:
-            _must_be_private(item.fd, name)
-            item.record = manifest.load(item.fd)
+            folders.must_be_private(item.fd, name)
+            item.load()
         except BaseException:
             item.close()
             raise
@@ -78,187 +98,99 @@ class Store:
 
     def private_folder(self, name):
         """Open a private folder in the store, made if needed; the caller closes it."""
-        return _private_folder(self.fd, name)
-
-
-class Item:
-    """An open item; `record` is its manifest."""
-
-    def __init__(self, store, name):
-        self.store = store
-        self.id = name
-        self.fd = walk.open_folder(name, store.fd)
-        self.record = {}
-
-    def close(self):
-        """Close it."""
-        os.close(self.fd)
-
-    def save(self, **changed):
-        """Change the record, on the disk when this returns."""
-        self.record.update(changed)
-        manifest.save(self.fd, self.record)
-
-    def held(self):
-        """lstat of the bytes, None when they are not here, or the whole item is gone."""
-        try:
-            return os.stat(ITEM, dir_fd=self.fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-
-    def state(self):
-        """The state that the record and the bytes together stand for, whatever was interrupted."""
-        recorded = self.record.get("state")
-        if self.held() is not None:
-            return "held"
-        return {"restoring": "restored", "purging": "purged", "held": "lost"}.get(recorded, "nothing")
-
-    def discard(self):
-        """Remove the record of an item whose bytes are gone, and its folder; never while the bytes are here."""
-        if self.held() is not None:
-            raise walk.Refused("target_exists", "item %s still holds its bytes" % self.id)
-        for name in (manifest.NAME + b".new", manifest.NAME):
-            manifest.remove(self.fd, name)
-        try:
-            os.rmdir(self.id, dir_fd=self.store.fd)
-        except FileNotFoundError:
-            return
-        os.fsync(self.store.fd)
+        return folders.private(self.fd, name)
 
 
 def for_mount(folder):
     """The store on the mount of an open folder, made if there is none yet. Raises Refused."""
     wanted = walk.mount_id(folder)
-    for base, outer in _places(wanted):
-        found = _make(base, outer, wanted)
-        if found is not None:
-            return found
+    for base, outer in places.usual(HOME, wanted):
+        fd = places.inside(HOME, base, outer, wanted, places.TRASH)
+        if fd is not None:
+            return Store(fd, places.path_of(base, outer))
     raise walk.Refused("other_file_system", "no place for a trash on the same mount")
+
+
+def elsewhere(path, origin):
+    """The store in a configured folder on another file system than that of the store `origin`. Raises Refused."""
+    parts = [frames.raw(part) for part in path.split("/") if part]
+    if not path.startswith("/") or len(parts) < 2 or any(part in (b".", b"..") for part in parts):
+        raise walk.Refused("not_allowed", "%s is no place for a trash" % path)
+    parent, passed = walk.descend(parts[:-1], len(parts))
+    try:
+        places.must_stay(passed, path)
+        fd = folders.private(parent, parts[-1])
+    finally:
+        os.close(parent)
+    try:
+        places.must_be_another(fd, origin.fd, path)
+        place = Store(fd, walk.join(parts))
+        places.note(HOME, place)
+        return place
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def existing():
     """Each store of the host once, opened; the caller closes it. Makes nothing."""
     seen = set()
-    for base, outer in _places(None):
+    for path in places.known(HOME):
+        parts = places.parts_of(path)
         try:
-            fd, _ = walk.descend([*_parts(base), outer, TRASH], len(_parts(base)))
+            fd, _ = walk.descend(parts, len(parts))
         except walk.Refused:
             continue
         here = os.fstat(fd)
-        if (here.st_dev, here.st_ino) in seen or not _is_private(here):
+        if (here.st_dev, here.st_ino) in seen or not folders.is_private(here):
             os.close(fd)
             continue
         seen.add((here.st_dev, here.st_ino))
-        yield Store(fd, base.rstrip(b"/") + b"/" + outer + b"/" + TRASH)
+        yield Store(fd, path)
 
 
 def find(name):
-    """The open item of that id, in whichever store it is; close it and its store. Raises Refused."""
+    """The open item of that id, in whichever store it is; close it and its store. Raises Refused.
+
+    While a copy replaces it there are two of that id: the one that counts has its bytes, the newer one first.
+    """
     found = None
     for store in existing():
-        if found is None:
-            try:
-                found = store.item(name)
-                continue
-            except walk.Refused as error:
-                if error.reason != "vanished":
-                    raise
-        store.close()
+        try:
+            item = store.item(name)
+        except walk.Refused as error:
+            store.close()
+            if error.reason != "vanished":
+                raise
+            continue
+        found = _better(found, item)
     if found is None:
         raise walk.Refused("vanished", "no item %s in any trash of this host" % name)
     return found
 
 
-def _places(wanted):
-    """(base, folder name) of where stores may lie: all, or those on the mount with that id."""
-    home = _home_mount()
-    if home is not None and wanted in (None, home):
-        yield HOME, FOLDER
-    for row in facts.mount_table():
-        if wanted in (None, row["id"]) and row["type"] not in facts.PSEUDO and not usage.is_shared(row["type"]):
-            yield row["path"], b"." + FOLDER
+def superseded():
+    """The ids of items whose complete copy in another store has not replaced them yet -> that store's path."""
+    found = {}
+    for place in existing():
+        for name in place.unsettled():
+            try:
+                item = place.item(name)
+            except walk.Refused:
+                continue
+            if item.record.get("previous") and item.state() != "nothing":
+                found[name] = place.path
+            item.close()
+        place.close()
+    return found
 
 
-def _home_mount():
-    try:
-        fd, _ = walk.descend(_parts(HOME), len(_parts(HOME)))
-    except walk.Refused:
-        return None
-    try:
-        return walk.mount_id(fd)
-    finally:
-        os.close(fd)
-
-
-def _make(base, outer, wanted):
-    fds = []
-    try:
-        fds.append(walk.descend(_parts(base), len(_parts(base)))[0])
-        if walk.mount_id(fds[0]) != wanted:
-            return None
-        _must_be_safe_base(fds[0], base)
-        fds.append(_outer_folder(fds[0], outer))
-        if walk.mount_id(fds[1]) != wanted:
-            return None
-        fds.append(_private_folder(fds[1], TRASH))
-        if walk.mount_id(fds[2]) != wanted:
-            return None
-        return Store(os.dup(fds[2]), base.rstrip(b"/") + b"/" + outer + b"/" + TRASH)
-    finally:
-        for fd in fds:
-            os.close(fd)
-
-
-def _must_be_safe_base(fd, path):
-    found = os.fstat(fd)
-    writable = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
-    if found.st_uid != os.geteuid() or writable:
-        raise walk.Refused("write_error", "no trash in %s: others could move it away" % frames.text(path))
-
-
-def _outer_folder(parent, name):
-    fd = _folder(parent, name)
-    found = os.fstat(fd)
-    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        os.close(fd)
-        raise walk.Refused("write_error", "%s belongs to somebody else, or others may write it" % frames.text(name))
-    return fd
-
-
-def _private_folder(parent, name):
-    fd = _folder(parent, name)
-    try:
-        _must_be_private(fd, frames.text(name))
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _folder(parent, name):
-    try:
-        os.mkdir(name, 0o700, dir_fd=parent)
-        os.fsync(parent)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise walk.Refused(walk.reason_of(error), "the trash cannot be made: %s" % error.strerror) from error
-    try:
-        return walk.open_folder(name, parent)
-    except OSError as error:
-        raise walk.Refused(
-            "write_error", "%s is not a folder of ours: %s" % (frames.text(name), error.strerror)
-        ) from error
-
-
-def _must_be_private(fd, name):
-    if not _is_private(os.fstat(fd)):
-        raise walk.Refused("write_error", "%s in the trash is not ours alone" % name)
-
-
-def _is_private(found):
-    return found.st_uid == os.geteuid() and not found.st_mode & 0o077
-
-
-def _parts(path):
-    return [part for part in path.split(b"/") if part]
+def _better(one, other):
+    if one is None:
+        return other
+    keep, drop = (other, one) if other.record.get("previous") and other.state() == "held" else (one, other)
+    if keep.state() == "nothing":
+        keep, drop = drop, keep
+    drop.close()
+    drop.store.close()
+    return keep

@@ -52,6 +52,19 @@ class Run:
         except (OSError, ValueError):
             return {}
 
+    def note(self, **facts):
+        """Add to what is known of the run, for a helper that takes over."""
+        told = dict(self.notes(), **facts)
+        replace(self.folder + "/notes", json.dumps(told, sort_keys=True).encode("ascii"))
+
+    def notes(self):
+        """What was noted since its start: `phase`, and at the end `outcomes`."""
+        try:
+            with open(self.folder + "/notes", "rb") as stream:
+                return json.loads(stream.read().decode("ascii"))
+        except (OSError, ValueError):
+            return {}
+
     def started(self):
         """When it was started, epoch seconds."""
         return os.stat(self.folder + "/record").st_mtime
@@ -112,9 +125,7 @@ class Run:
 
 def start(name, argv, env, record, systemd=None):
     """Start a program and return its Run; `record` is written down first. StartError, OSError: it did not start."""
-    os.makedirs(FOLDER, mode=0o700, exist_ok=True)
-    folder = FOLDER + "/" + name
-    os.mkdir(folder, 0o700)
+    folder = make_folder(name)
     _write(folder + "/log", b"")
     _write(folder + "/record", json.dumps(record, sort_keys=True).encode("ascii"))
     words = ["/bin/sh", "-c", SCRIPT, "sh", folder, tools.find("env"), "-i"]
@@ -128,13 +139,30 @@ def start(name, argv, env, record, systemd=None):
     return Run(folder)
 
 
+def make_folder(name):
+    """The folder of a run; what its start needs may be laid there before."""
+    folder = FOLDER + "/" + name
+    for path in (FOLDER, folder):
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    return folder
+
+
 def runs():
     """All runs that left a folder, the newest last."""
     try:
         names = sorted(os.listdir(FOLDER))
     except OSError:
         return []
-    return [Run(FOLDER + "/" + name) for name in names]
+    return [Run(FOLDER + "/" + name) for name in names if os.path.isdir(FOLDER + "/" + name)]
+
+
+def replace(path, data):
+    """Write a file whole or not at all."""
+    new = path + ".new"
+    if os.path.lexists(new):
+        os.unlink(new)
+    _write(new, data)
+    os.rename(new, path)
 
 
 def _write(path, data):

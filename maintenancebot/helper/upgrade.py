@@ -4,29 +4,7 @@ import os
 import re
 import time
 
-from . import apt, dpkg, due, restarts, results, space, tools, unit, weights
-
-OPTIONS = (
-    "Dpkg::Options::=--force-confdef",
-    "Dpkg::Options::=--force-confold",
-    "Dpkg::Use-Pty=0",
-    "APT::Get::AllowUnauthenticated=false",
-    "APT::Get::allow-downgrades=false",
-    "APT::Get::allow-change-held-packages=false",
-    "APT::Get::allow-remove-essential=false",
-    "APT::Get::AutomaticRemove=false",
-    "APT::Color=0",
-    "Acquire::Retries=3",
-)
-QUIET = {
-    "NEEDRESTART_SUSPEND": "1",  # one transaction without restarts of its own; what needs one is reported
-    "APT_LISTCHANGES_FRONTEND": "none",
-    "APT_LISTBUGS_FRONTEND": "none",
-    "UCF_FORCE_CONFFOLD": "1",
-    "DEBIAN_PRIORITY": "critical",
-}
-LOCK_SECONDS = 60
-"""apt itself waits at least this long for dpkg's lock, should somebody take it between our look and its start."""
+from . import apt, apt_get, dpkg, due, gate, health, marks, old_versions, results, rollback, space, unit, weights
 
 PLAIN = {
     "package": re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*"),
@@ -57,13 +35,13 @@ def upgrade(step, out):
         return []
     wanted = [change["object"] for change in changes]
     try:
-        run = running(wanted) or begin(wanted, step["args"], out)
+        run = running(wanted) or begin(wanted, step["args"], out, step)
     except Refused as error:
         return results.outcomes(changes, error.state, error.reason, error.detail)
     except (apt.AptError, unit.StartError, OSError) as error:
         return results.outcomes(changes, "failed", "tool_failed", str(error))
     run.wait(out)
-    return measure(run, changes, out)
+    return gate.conclude(run, changes, step["args"], judged(run, changes), out)
 
 
 def running(wanted):
@@ -86,7 +64,7 @@ def in_order(packages):
     return sorted(sorted(package.items()) for package in packages)
 
 
-def begin(wanted, args, out):
+def begin(wanted, args, out, about):
     """Check everything again and start the detached run; Refused when the host is not as the plan saw it."""
     if os.geteuid() != 0:
         raise Refused("needs_root", "upgrading packages needs root")
@@ -97,13 +75,29 @@ def begin(wanted, args, out):
     found = dpkg.packages()
     check_versions(wanted, found)
     check_health(found, out)
-    words = check_transaction(wanted, found, out)
-    argv = [tools.find("apt-get"), "-q", "-y", "--no-remove", "--only-upgrade", *apt.NO_CACHE]
-    for option in (*OPTIONS, "DPkg::Lock::Timeout=%d" % max(LOCK_SECONDS, int(args["lock_timeout"]))):
-        argv += ["-o", option]
+    asker = apt.Apt(out)
+    words = check_transaction(wanted, found, asker)
     name = "maintenancebot-upgrade-%s-%d" % (time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), os.getpid())
-    record = {"packages": [dict(item) for item in wanted]}
-    return unit.start(name, [*argv, "install", *words], tools.environment(**QUIET), record)
+    record = {"packages": [dict(item) for item in wanted], "run": about.get("run", "")}
+    record["automatic"] = marks.automatic([item["package"] for item in wanted if item["from"]])
+    if args.get("rollback"):
+        record["old"], record["missing"] = fetch_old(wanted, found, asker, name, out)
+    if args.get("health"):
+        record["before"] = health.snapshot(args["health"])
+    return unit.start(name, apt_get.upgrade(args["lock_timeout"], words), apt_get.environment(), record)
+
+
+def fetch_old(wanted, found, asker, name, out):
+    """The way back, before anything is replaced; Refused when there is no room to keep it."""
+    old_versions.forget_others(name)
+    packages = old_versions.replaced(wanted, found)
+    folder = unit.make_folder(name)
+    short = old_versions.shortage(packages)
+    if short:
+        os.rmdir(folder)
+        raise Refused("no_space", "to keep the old versions: " + "; ".join(short))
+    native = dpkg.native_architecture(found)
+    return old_versions.fetch(packages, native, asker, folder + "/" + old_versions.FOLDER, out)
 
 
 def check_words(wanted):
@@ -137,9 +131,8 @@ def check_health(found, out):
         raise Refused("packages_broken", "; ".join(complaints[:5]))
 
 
-def check_transaction(wanted, found, out):
+def check_transaction(wanted, found, asker):
     """apt must still do exactly what the plan names, and there must be room; returns the words for apt."""
-    asker = apt.Apt(out)
     native = dpkg.native_architecture(found)
     words = due.words(wanted, native)
     simulation = asker.simulate(words)
@@ -174,14 +167,11 @@ def installed_version(item, found):
     return package.version if package else ""
 
 
-def measure(run, changes, out):
-    """An outcome for each change by what is installed now; what concerns the whole run stands with the first."""
+def judged(run, changes):
+    """An outcome for each change by what is installed now."""
     found = dpkg.packages()
     log = run.tail()
-    told = [judge(change, found, run.exit_code(), log) for change in changes]
-    if told:
-        told[0]["measured"].update(aftermath(run, found, out))
-    return told
+    return [judge(change, found, run.exit_code(), log) for change in changes]
 
 
 def judge(change, found, code, log):
@@ -213,29 +203,16 @@ def complaints(log):
     return found
 
 
-def aftermath(run, found, out):
-    """The state the whole host is left in."""
-    return {
-        "unit": run.name,
-        "log": run.log,
-        "exit_code": run.exit_code(),
-        "seconds": round(max(0.0, time.time() - run.started()), 1),
-        "broken": dpkg.broken(found) or dpkg.audit(out),
-        "kept_configuration": dpkg.new_configuration(run.started() - 1),
-        "restart_needed": restarts.outdated(),
-        "reboot": restarts.reboot(),
-    }
-
-
 def recall(change):
-    """What became of a change whose outcome was never recorded, by looking at the host."""
+    """What became of a change whose outcome was never recorded: as the run noted it, else by looking at the host."""
     item = dict(change["object"])
     last = [run for run in unit.runs() if item in run.record().get("packages", [])][-1:]
-    if any(run.alive() for run in last):
-        detail = "%s still runs, see %s" % (last[0].name, last[0].log)
-        return results.outcome(change["id"], "unknown", "busy", detail)
+    for run in filter(None, [run for one in last for run in (one, rollback.of(one))]):
+        if run.alive():
+            return results.outcome(change["id"], "unknown", "busy", "%s still runs, see %s" % (run.name, run.log))
+    if last:
+        return gate.recalled(last[0], change, judged(last[0], [change])[0])
     found = dpkg.packages()
-    if not last and installed_version(item, found) == item["from"]:
+    if installed_version(item, found) == item["from"]:
         return results.outcome(change["id"], "skipped", "not_started", "still %s" % (item["from"] or "absent"))
-    code, log = (last[0].exit_code(), last[0].tail()) if last else (None, [])
-    return judge(change, found, code, log)
+    return judge(change, found, None, [])

@@ -4,11 +4,16 @@ import errno
 import fcntl
 import os
 import signal
+import stat
 
-from . import facts, frames
+from . import deleted, facts, frames
 
 NETWORK = ("nfs", "cifs", "smb", "ceph", "glusterfs", "fuse", "9p", "afs", "ocfs2", "gfs", "lustre", "virtiofs")
 """File systems that other machines, or a server process, may use at the same time: who does cannot be seen here."""
+
+MOST = 50000
+"""Files in use that are remembered. With more the kernel is asked for each candidate, as if some were out of sight."""
+HOLDERS = 20
 
 
 def is_shared(fs_type):
@@ -56,18 +61,35 @@ def busy(fd):
     return "" if alone else "in_use"
 
 
-class Users:
-    """One look at all processes, to be asked for many files."""
+def key(found):
+    """A file as one number, which takes less memory than a pair."""
+    return found.st_dev << 64 | found.st_ino
 
-    def __init__(self):
+
+class Users:
+    """One look at all processes, to be asked for many files.
+
+    `deleted_open` are the deleted files whose space is still held. `holders` are those who use the one file whose
+    `key` is `wanted`, as {"pid", "process", "how"}.
+    """
+
+    def __init__(self, wanted=None):
         self.open = set()
         self.mapped = set()
         self.locked = set()
         self.loose_mapped = set()  # inode numbers alone, for file systems whose device number is told differently
         self.loose_locked = set()
         self.blind = False
-        self._asked = set()
+        self.holders = []
+        self._wanted = wanted
+        self._deleted = deleted.Deleted()
+        self._asked = {}  # what was seen in maps -> its key
         self._avoid = ()
+
+    @property
+    def deleted_open(self):
+        """See `deleted.Deleted.rows`."""
+        return self._deleted.rows()
 
     def scan(self):
         """Look; returns itself. Another user's processes need root, else `blind` is set."""
@@ -86,10 +108,10 @@ class Users:
 
         A match of the inode number alone may be a file elsewhere: that is a doubt, for `in_doubt` to settle.
         """
-        key = (found.st_dev, found.st_ino)
-        if key in self.locked:
+        number = key(found)
+        if number in self.locked:
             return "locked"
-        if key in self.open or key in self.mapped:
+        if number in self.open or number in self.mapped:
             return "in_use"
         loose = os.major(found.st_dev) == 0  # overlay, btrfs and their like
         doubtful = loose and (found.st_ino in self.loose_locked or found.st_ino in self.loose_mapped)
@@ -105,11 +127,19 @@ class Users:
         for number in numbers:
             link = folder + "/" + number
             try:
-                if is_local_path(os.fsencode(os.readlink(link)), self._avoid):
-                    found = os.stat(link)
-                    self.open.add((found.st_dev, found.st_ino))
+                target = os.fsencode(os.readlink(link))
+                if is_local_path(target, self._avoid):
+                    self._opened(pid, number, target, os.stat(link))
             except OSError as error:
                 self._not_seen(pid, error)
+
+    def _opened(self, pid, number, target, found):
+        if not stat.S_ISREG(found.st_mode):
+            return
+        if found.st_nlink == 0:
+            self._deleted.add(key(found), pid, target, found, number)
+        else:
+            self._note(self.open, key(found), pid, "open")
 
     def _mappings(self, pid):
         try:
@@ -122,42 +152,64 @@ class Users:
             self._not_seen(pid, error)
 
     def _mapping(self, pid, fields):
-        key = (fields[3], fields[4], fields[5])
-        if key in self._asked or not is_local_path(fields[5], self._avoid):
-            return
-        self._asked.add(key)
-        self.loose_mapped.add(int(fields[4]))
+        line = (fields[3], fields[4], fields[5])
+        if line in self._asked:
+            self._note(self.mapped, self._asked[line], pid, "mapped")
+            self._deleted.again(self._asked[line], pid)
+        elif is_local_path(fields[5], self._avoid) and len(self._asked) < MOST:
+            self._asked[line] = self._mapped_file(pid, fields)
+            self.loose_mapped.add(int(fields[4]))
+            self._note(self.mapped, self._asked[line], pid, "mapped")
+        else:
+            self.blind = self.blind or len(self._asked) >= MOST
+
+    def _mapped_file(self, pid, fields):
         try:
             found = os.stat("/proc/%s/map_files/%s" % (pid, _range(fields[0])))
-            self.mapped.add((found.st_dev, found.st_ino))
         except OSError:
-            major, minor = fields[3].split(b":")
-            self.mapped.add((os.makedev(int(major, 16), int(minor, 16)), int(fields[4])))
+            return _device(*fields[3].split(b":")) << 64 | int(fields[4])
+        if found.st_nlink == 0:
+            self._deleted.add(key(found), pid, fields[5].rstrip(b"\n"), found)
+        return key(found)
 
     def _locks(self):
         try:
             with open("/proc/locks", "rb") as stream:
                 for line in stream:
-                    for field in line.split():
+                    fields = line.split()
+                    for number, field in enumerate(fields):
                         place = field.split(b":")
                         if len(place) == 3 and place[2].isdigit():
-                            device = os.makedev(int(place[0], 16), int(place[1], 16))
-                            self.locked.add((device, int(place[2])))
                             self.loose_locked.add(int(place[2]))
+                            locked = _device(place[0], place[1]) << 64 | int(place[2])
+                            self._note(self.locked, locked, fields[number - 1].decode("ascii"), "locked")
         except OSError:
             self.blind = True
 
     def _kernel_users(self):
         for path in _swap_files() + _loop_files():
             try:
-                found = os.stat(path)
-                self.open.add((found.st_dev, found.st_ino))
+                self._note(self.open, key(os.stat(path)), "", "open")
             except OSError:
                 continue
+
+    def _note(self, kind, number, pid, how):
+        if number not in kind and len(kind) >= MOST:
+            self.blind = True
+            return
+        kind.add(number)
+        if number == self._wanted and len(self.holders) < HOLDERS:
+            row = {"pid": int(pid or 0), "process": deleted.process(pid) if pid else "the kernel", "how": how}
+            if row not in self.holders:
+                self.holders.append(row)
 
     def _not_seen(self, pid, error):
         if error.errno in (errno.EACCES, errno.EPERM) and not _is_zombie(pid):
             self.blind = True
+
+
+def _device(major, minor):
+    return os.makedev(int(major, 16), int(minor, 16))
 
 
 def _range(text):

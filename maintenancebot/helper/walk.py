@@ -1,17 +1,18 @@
-"""Descends and walks by folder descriptors: never through a link, never over a mount of any kind, names as bytes.
+"""Descends by folder descriptors: never through a link, never over a mount of any kind, names as bytes.
 
 A path is only ever followed component by component from an open folder, so that nobody can swap a parent for a link
-in between. Mounts are told apart by mount id, since a bind mount of the same file system has the same device number.
+in between. Where openat2 works the kernel itself refuses links and mounts; elsewhere mounts are told apart by mount id,
+since a bind mount of the same file system has the same device number.
 """
 
 import errno
 import os
 import stat
-import time
 
-from . import frames
+from . import frames, openat2
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+O_PATH = getattr(os, "O_PATH", 0o10000000)
 O_NOATIME = getattr(os, "O_NOATIME", 0o1000000)
 OWN_PREFIX = b".maintenancebot"
 MAX_DEPTH = 400
@@ -49,10 +50,35 @@ def reason_of(error):
 
 def open_folder(name, parent=None):
     """Open a folder without following a link and without touching its access time."""
+    return _sparing_atime(lambda flags: os.open(name, flags, dir_fd=parent), FOLDER)
+
+
+def open_inside(name, folder, flags=FOLDER, mount=None):
+    """Open a name in an open folder, following no link and entering no mount: OSError with EXDEV then.
+
+    `mount` is the id of the folder's mount, if it is known.
+    """
+    opener = openat2.opener()
+    if opener is not None:
+        resolve = openat2.NO_LINKS | openat2.NO_XDEV
+        return _sparing_atime(lambda flags: opener(name, flags, folder, resolve), flags)
+    fd = _sparing_atime(lambda flags: os.open(name, flags, dir_fd=folder), flags)
     try:
-        return os.open(name, FOLDER | O_NOATIME, dir_fd=parent)
+        if mount_id(fd) != (mount_id(folder) if mount is None else mount):
+            raise OSError(errno.EXDEV, "a mount point")
+        return fd
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _sparing_atime(function, flags):
+    if flags & O_PATH:
+        return function(flags)
+    try:
+        return function(flags | O_NOATIME)
     except PermissionError:  # only the owner and root may leave the access time alone
-        return os.open(name, FOLDER, dir_fd=parent)
+        return function(flags)
 
 
 def mount_id(fd):
@@ -92,15 +118,10 @@ def descend(parts, anchor):
     """
     fd, passed = open_folder(b"/"), []
     try:
-        mount = mount_id(fd)
         for depth, name in enumerate(parts, 1):
-            inner = _enter(fd, name, parts[:depth])
+            inner = _enter(fd, name, parts[:depth], depth <= anchor)
             os.close(fd)
-            fd = inner
-            here, facts = mount_id(fd), os.fstat(fd)
-            if depth > anchor and here != mount:
-                raise Refused("other_file_system", "%s is a mount point" % show(parts[:depth]))
-            mount = here
+            fd, facts = inner, os.fstat(inner)
             passed.append({"uid": facts.st_uid, "gid": facts.st_gid, "mode": stat.S_IMODE(facts.st_mode)})
         return fd, passed
     except BaseException:
@@ -108,10 +129,12 @@ def descend(parts, anchor):
         raise
 
 
-def _enter(fd, name, sofar):
+def _enter(fd, name, sofar, may_cross):
     try:
-        return open_folder(name, fd)
+        return open_folder(name, fd) if may_cross else open_inside(name, fd)
     except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise Refused("other_file_system", "%s is a mount point" % show(sofar)) from error
         reason = "symlink" if error.errno == errno.ENOTDIR and _is_link(fd, name) else reason_of(error)
         raise Refused(reason, "%s: %s" % (show(sofar), error.strerror)) from error
 
@@ -142,110 +165,3 @@ def names(fd):
     else:
         for name in os.listdir(fd):
             yield os.fsencode(name)
-
-
-class Tree:
-    """One walk below a pattern's static root; counts what it passes, yields what the pattern matches."""
-
-    def __init__(self, glob, anchor, mountpoints, alive=None):
-        self.files = 0
-        self.bytes = 0
-        self.mounts = []  # paths that were not entered
-        self.troubles = {}  # reason -> how many folders could not be entered
-        self._glob = glob
-        self._anchor = anchor
-        self._mountpoints = mountpoints
-        self._alive = alive
-        self._spoke = time.monotonic()
-
-    def matches(self):
-        """Yield (folder descriptor, folder path, name, lstat) for each entry that matches and is no folder.
-
-        The descriptor is good until the next one is asked for. Raises Refused when the start cannot be reached.
-        """
-        parts = [frames.raw(part) for part in self._glob.static]
-        fd, _ = descend(parts, self._anchor)
-        stack = [_Level(fd, join(parts), self._glob.start(self._glob.static))]
-        mount = mount_id(fd)
-        try:
-            while stack:
-                level = stack[-1]
-                if level.folders is None:
-                    level.folders = []
-                    for found in self._read(level):
-                        yield found
-                elif not level.folders:
-                    os.close(stack.pop().fd)
-                else:
-                    inner = self._below(level, mount, len(stack))
-                    if inner is not None:
-                        stack.append(inner)
-        finally:
-            for level in stack:
-                os.close(level.fd)
-
-    def _read(self, level):
-        for name in self._names(level):
-            self._speak()
-            try:
-                facts = os.stat(name, dir_fd=level.fd, follow_symlinks=False)
-            except OSError:
-                continue  # gone while we looked
-            if stat.S_ISDIR(facts.st_mode):
-                states = self._glob.enter(level.states, frames.text(name))
-                if states and not name.startswith(OWN_PREFIX):
-                    level.folders.append((name, states))
-                continue
-            if stat.S_ISREG(facts.st_mode):
-                self.files += 1
-                self.bytes += facts.st_blocks * 512
-            if self._glob.accepts(level.states, frames.text(name)):
-                yield level.fd, level.path, name, facts
-
-    def _names(self, level):
-        try:
-            for name in names(level.fd):
-                yield name
-        except OSError as error:  # what was read counts
-            self._trouble(reason_of(error))
-
-    def _below(self, level, mount, depth):
-        name, states = level.folders.pop()
-        path = level.path.rstrip(b"/") + b"/" + name
-        if path in self._mountpoints:  # not even opened: that alone may wake an automount or hang on a dead server
-            self.mounts.append(path)
-            return None
-        if depth >= MAX_DEPTH:
-            self._trouble("over_cap")
-            return None
-        try:
-            fd = open_folder(name, level.fd)
-        except OSError as error:
-            if error.errno != errno.ENOENT:
-                self._trouble(reason_of(error))
-            return None
-        if mount_id(fd) != mount:
-            os.close(fd)
-            self.mounts.append(path)
-            return None
-        return _Level(fd, path, states)
-
-    def _trouble(self, reason):
-        self.troubles[reason] = self.troubles.get(reason, 0) + 1
-
-    def _speak(self):
-        if self._alive is not None and time.monotonic() - self._spoke > ALIVE_SECONDS:
-            self._alive("walking")
-            self._spoke = time.monotonic()
-
-
-class _Level:
-    """An open folder of a walk; `folders` is None until it was read."""
-
-    __slots__ = ("fd", "folders", "path", "states")
-
-    def __init__(self, fd, path, states):
-        self.fd = fd
-        self.path = path
-        self.states = states
-        self.folders = None

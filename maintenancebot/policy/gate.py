@@ -19,13 +19,17 @@ from maintenancebot.plan.document import HostPlan, TaskPlan
 from maintenancebot.policy import allowlist
 from maintenancebot.settings import Settings, Task
 
-FILE_ACTIONS = frozenset({Action.COMPRESS_FILE, Action.QUARANTINE_FILE, Action.RESTORE_FILE})
-DELETES = frozenset({Action.COMPRESS_FILE, Action.QUARANTINE_FILE}) | {
-    Action.REMOVE_IMAGE,
-    Action.REMOVE_VOLUME,
-    Action.PURGE_ITEM,
-}
+TAKES = frozenset({Action.COMPRESS_FILE, Action.QUARANTINE_FILE})
+"""Takes a file from its place."""
+
+FILE_ACTIONS = TAKES | {Action.ROTATE_LOG, Action.RESTORE_FILE}
+"""Touches a path of the host, which the allowlist must hold."""
+
+DELETES = TAKES | {Action.REMOVE_IMAGE, Action.REMOVE_VOLUME, Action.PURGE_ITEM, Action.VACUUM_JOURNAL}
+"""Counts for the caps: somebody may miss it. A package cache is fetched again, a relocated item stays whole."""
+
 AGE_BASED = DELETES
+"""Chosen by age: a clock that is wrong would choose anything."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Proposal:
     change: Change
     settings: Settings
     earlier: int = 0  # allowed changes before this one, for the budget
-    totals: Mapping[str, int] = field(default_factory=lambda: {"files": 0, "bytes": 0})  # of the task's deletes
+    totals: Mapping[str, int] = field(default_factory=lambda: {"files": 0, "bytes": 0, "taken": 0})  # of its deletes
 
 
 Check = Callable[[Proposal, Guards], str | None]
@@ -134,9 +138,9 @@ def _blast_radius(proposal: Proposal, guards: Guards) -> str | None:
             return f"{files} objects are more than {caps.files}"
         if size > caps.bytes:
             return f"{size} bytes are more than {caps.bytes}"
-        tree = _number(proposal.task_plan.facts.get("tree_files"))
-        if files >= caps.share_from_files and tree and files / tree > caps.share:
-            return f"{files} of {tree} files are more than {caps.share:.0%} of the tree"
+        taken, tree = proposal.totals["taken"], _number(proposal.task_plan.facts.get("tree_files"))
+        if taken >= caps.share_from_files and tree and taken / tree > caps.share:
+            return f"{taken} of {tree} files are more than {caps.share:.0%} of the tree"
     if guards.fleet_share > proposal.settings.guards.fleet_share:
         return f"{guards.fleet_share:.0%} of the fleet would change"
     return None
@@ -176,7 +180,7 @@ CHECKS: tuple[tuple[Reason, State, Check], ...] = (
 )
 
 
-BY_HAND = frozenset(
+RESTORE = frozenset(
     {
         Reason.STOPPED,
         Reason.AUDIT_UNWRITABLE,
@@ -186,13 +190,27 @@ BY_HAND = frozenset(
         Reason.PROTECTED,
     }
 )
-"""The checks that also hold for what a person asks for one host, at an hour of the person's choice."""
+"""The checks for giving back what a person asks for, at an hour of the person's choice."""
+
+REMEDIATE = RESTORE | {Reason.CLOCK_SKEW, Reason.BLAST_RADIUS, Reason.BREAKER_OPEN, Reason.BUDGET_SPENT}
+"""The checks for a full disk that a person wants healed now: neither window nor freeze."""
+
+PURGE = (REMEDIATE | {Reason.FREEZE}) - {Reason.NOT_ALLOWED, Reason.PROTECTED}
+"""The checks for a purge, which cron may start and which can wait; it touches our own store alone."""
 
 
-def decide_by_hand(host: Host, plan: HostPlan, settings: Settings, guards: Guards) -> list[Decision]:
-    """A decision for each change that a person asks for."""
-    proposals = [Proposal(host, plan, part, None, change, settings) for part in plan.tasks for change in part.changes]
-    return [_first_no(proposal, guards, BY_HAND) for proposal in proposals]
+def decide_by_hand(
+    host: Host, plan: HostPlan, settings: Settings, guards: Guards, asked: frozenset[Reason]
+) -> list[Decision]:
+    """A decision for each change that no configured task lists, by the checks that hold for its purpose."""
+    decisions: list[Decision] = []
+    for part in plan.tasks:
+        totals = _totals(part)
+        for change in part.changes:
+            earlier = sum(decision.allowed for decision in decisions)
+            proposal = Proposal(host, plan, part, None, change, settings, earlier=earlier, totals=totals)
+            decisions.append(_first_no(proposal, guards, asked))
+    return decisions
 
 
 def decide(host: Host, plan: HostPlan, tasks: Sequence[Task], settings: Settings, guards: Guards) -> list[Decision]:
@@ -230,7 +248,11 @@ def _first_no(proposal: Proposal, guards: Guards, asked: frozenset[Reason]) -> D
 
 def _totals(task_plan: TaskPlan) -> dict[str, int]:
     deletes = [change for change in task_plan.changes if change.action in DELETES]
-    return {"files": len(deletes), "bytes": sum(_number(change.object.get("size")) for change in deletes)}
+    return {
+        "files": len(deletes),
+        "bytes": sum(_number(change.object.get("size")) for change in deletes),
+        "taken": sum(change.action in TAKES for change in deletes),
+    }
 
 
 def _number(value: Json) -> int:

@@ -27,6 +27,7 @@ def request(task: Task, settings: Settings, host: Host, *, refresh: bool) -> Map
         "scope": task.scope,
         "refresh": refresh,
         "origins": [list(archive) for archive in SECURITY_ARCHIVES],
+        "further": [[one.origin, one.label, one.suite] for one in task.origins],
         "lock_timeout": task.lock_timeout_seconds,
     }
 

@@ -17,7 +17,7 @@ class TrashItem:
 
     id: str
     host: str
-    state: str  # held: can be restored; lost: its bytes are gone; unreadable: its record is
+    state: str  # held, offloaded: can be restored; lost: its bytes are gone; unreadable: its record is
     path: str  # where it came from
     store: str  # where it lies
     size: int
@@ -29,6 +29,11 @@ class TrashItem:
     run: str
     identity: Mapping[str, Json]
     detail: str = ""
+    form: str = "file"  # or gzip
+    stored_bytes: int = 0  # that it takes on the host
+    dev: int = -1  # of the file system where it lies
+    offload: str = ""  # where its bytes lie in an object store
+    link: str = ""  # what it points to, if it is a link
 
 
 def request(item: str = "") -> Mapping[str, Json]:
@@ -61,6 +66,11 @@ def _item(host: str, finding: Finding) -> TrashItem:
         run=str(data.get("run") or ""),
         identity=identity,
         detail=str(data.get("detail") or ""),
+        form=str(data.get("form") or "file"),
+        stored_bytes=_number(data.get("stored_bytes")),
+        dev=_number(data.get("dev", -1)),
+        offload=str(data.get("offload") or ""),
+        link=str(data.get("link") or ""),
     )
 
 

@@ -14,10 +14,9 @@ OLD_LISTS_DAYS = 7
 
 
 def aside(task: TaskReport) -> str:
-    """The facts of one task in words, empty when there is nothing to tell."""
-    age, reboot = _lists_age(task), _reboot(task)
-    parts = ["" if age is None else f"package lists {_ago(age)} old", f"reboot due ({reboot})" if reboot else ""]
-    return ", ".join(part for part in parts if part)
+    """The facts of one task in words, empty when there is nothing to tell; a reboot stands in the task's detail."""
+    age = _lists_age(task)
+    return "" if age is None else f"package lists {_ago(age)} old"
 
 
 def notes(hosts: Sequence[HostReport]) -> list[str]:
@@ -25,6 +24,7 @@ def notes(hosts: Sequence[HostReport]) -> list[str]:
     tasks = [(host.host, task) for host in hosts for task in host.tasks]
     old = [host for host, task in tasks if (_lists_age(task) or 0) > OLD_LISTS_DAYS * 86400]
     due = [host for host, task in tasks if _reboot(task)]
+    stale = [host for host, task in tasks if _stale(task)]
     found = []
     if old:
         found.append(
@@ -32,6 +32,8 @@ def notes(hosts: Sequence[HostReport]) -> list[str]:
         )
     if due:
         found.append(f"A reboot is due: {_each(due)}")
+    if stale:
+        found.append(f"Patched, but programs still run the old version until they are restarted: {_each(stale)}")
     return found
 
 
@@ -46,12 +48,13 @@ def _lists_age(task: TaskReport) -> int | None:
     return age if isinstance(age, int) else None
 
 
-def _reboot(task: TaskReport) -> str:
+def _reboot(task: TaskReport) -> bool:
     reboot: Json = task.facts.get("reboot") if task.type is TaskType.PACKAGE_UPDATE else None
-    if not isinstance(reboot, Mapping) or reboot.get("required") is not True:
-        return ""
-    signals = reboot.get("signals")
-    return "; ".join(map(str, signals)) if isinstance(signals, list) and signals else "the host says so"
+    return isinstance(reboot, Mapping) and reboot.get("required") is True
+
+
+def _stale(task: TaskReport) -> bool:
+    return task.type is TaskType.PACKAGE_UPDATE and bool(task.facts.get("stale"))
 
 
 def _ago(seconds: int) -> str:

@@ -9,10 +9,16 @@ from maintenancebot.model import Action, ChangeReport, HostReport, Json, State
 
 OBJECTS = {
     Action.UPGRADE_PACKAGE: "packages",
+    Action.REPAIR_PACKAGES: "repairs",
+    Action.REBOOT_HOST: "reboots",
     Action.COMPRESS_FILE: "files_compressed",
     Action.QUARANTINE_FILE: "files_to_trash",
+    Action.ROTATE_LOG: "logs_rotated",
     Action.RESTORE_FILE: "files_restored",
+    Action.RELOCATE_ITEM: "items_relocated",
     Action.PURGE_ITEM: "items_purged",
+    Action.DROP_PACKAGE_CACHE: "package_caches",
+    Action.VACUUM_JOURNAL: "journals",
     Action.REMOVE_IMAGE: "images",
     Action.REMOVE_VOLUME: "volumes",
     Action.RENEW_CERTIFICATE: "certificates",

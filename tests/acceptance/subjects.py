@@ -44,11 +44,11 @@ class Controller:
             session.close()
             connector.close()
 
-    def plan(self, name: str, task: Task, *, later: timedelta = timedelta()) -> TaskPlan:
+    def plan(self, name: str, task: Task, *, later: timedelta = timedelta(), refresh: bool = False) -> TaskPlan:
         """What the task makes of a host now, judged as if it were `later`."""
         settings, subject = Settings(name="lab", tasks=(task,)), SUBJECTS[task.type]
         with self.session(name) as session:
-            args = subject.probe.request(task, settings, session.host, refresh=False)
+            args = subject.probe.request(task, settings, session.host, refresh=refresh)
             tasks = [{"id": "t", "op": subject.probe.OP, "args": args}]
             facts, result = _look(session, tasks)
             result = subject.probe.complete(task, settings, result, session)

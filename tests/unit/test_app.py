@@ -7,7 +7,6 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,45 +17,13 @@ import yaml
 from maintenancebot import app
 from maintenancebot.engine.progress import Progress, Silent
 from maintenancebot.errors import BusyError, PlanError, StoreError, UsageError
-from maintenancebot.model import Host, Reason, Report, State
+from maintenancebot.model import Reason, Report, State
 from maintenancebot.plan.document import Plan, plan_to_json
-from maintenancebot.remote.local import LocalSession
 from maintenancebot.report.document import report_from_json
 from maintenancebot.store import Store
 from maintenancebot.store.run_lock import RunLock
-from tests.unit.engine.boxes import Box, Told, can_make_boxes, cleanup, clock
-
-
-@dataclass
-class Place:
-    """Configuration, inventory and state directory of a test, as the command line names them."""
-
-    config: Path
-    inventory: Path
-    state_dir: Path
-
-    def configure(self, *tasks: dict[str, Any], **more: Any) -> None:
-        self.config.write_text(yaml.safe_dump({"tasks": list(tasks), "ssh": {"idle_timeout": 20}, **more}))
-
-    def list_hosts(self, *names: str, **more: dict[str, Any]) -> None:
-        hosts = {name: {"connection": "local", "become": False} for name in names}
-        self.inventory.write_text(yaml.safe_dump({"hosts": {**hosts, **more}}))
-
-    def snapshot(self) -> dict[str, tuple[bytes, int]]:
-        """Every byte and every time below the state directory."""
-        files = [self.state_dir, *self.state_dir.rglob("*")] if self.state_dir.exists() else []
-        return {str(p): (p.read_bytes() if p.is_file() else b"", p.lstat().st_mtime_ns) for p in files}
-
-
-def set_clock(monkeypatch: pytest.MonkeyPatch, clock: Callable[[], datetime]) -> None:
-    """The real clock is read where a command begins; each of these modules has its name."""
-    for module in (app.context, app.maintenance, app.hosts, app.trash, app.records):
-        monkeypatch.setattr(module, "now", clock)
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "config.yaml", tmp_path / "hosts.yaml", tmp_path / "state")
+from tests.unit.engine.boxes import Box, Told, cleanup, clock
+from tests.unit.places import Place, set_clock
 
 
 def dry_run(place: Place, progress: Progress | None = None, **more: Any) -> tuple[Report, Plan]:
@@ -146,40 +113,6 @@ def test_a_damaged_state_is_never_run_on(here: Place) -> None:
 
 
 # Small hosts, where something is changed
-
-
-@pytest.fixture
-def boxes(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Box]:
-    """Two small hosts with old logs, and a controller whose clock is theirs."""
-    if not can_make_boxes():
-        pytest.skip("makes small hosts as root")
-    made = {name: Box(tmp_path / "boxes", name, digit * 32) for name, digit in (("web-1", "a"), ("web-2", "b"))}
-    for box in made.values():
-        box.write("1.log", "2.log", "3.log")
-
-    class Connections:
-        """Sessions to the boxes."""
-
-        def __init__(self, *_: object) -> None:
-            pass
-
-        def connect(self, host: Host) -> LocalSession:
-            return made[host.name].session()
-
-        def close(self) -> None:
-            pass
-
-    monkeypatch.setattr(app.context, "Connections", Connections)
-    set_clock(monkeypatch, clock)
-    place.configure(cleanup())
-    place.list_hosts(*made)
-    return made
-
-
-@pytest.fixture
-def box(boxes: dict[str, Box], place: Place) -> Box:
-    place.list_hosts("web-1")
-    return boxes["web-1"]
 
 
 ALL = ["1.log", "2.log", "3.log"]

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from maintenancebot.actions import logs, trash
-from maintenancebot.model import Action, Change, Finding, Json, Outcome, Reason, Risk, State, Undo
+from maintenancebot.actions import disk, logs, trash
+from maintenancebot.model import Action, Change, Finding, Json, Outcome, Reason, State, Undo
 from maintenancebot.plan.document import make_change
 from maintenancebot.probes.trash import items
-from maintenancebot.settings import Caps, Settings
+from maintenancebot.settings import Settings
 
 SETTINGS = Settings.model_validate(
     {
@@ -42,7 +42,8 @@ def test_each_file_is_a_step_and_the_rules_travel_along() -> None:
         ("logs.compress", (changes[0],)),
         ("trash.move", (changes[1],)),
     ]
-    assert steps[0].args == {"allow": ["/srv/log"], "protect": ["*.key"], "keep_days": 7}
+    rules = {"allow": ["/srv/log"], "protect": ["*.key"], "keep_days": 7}
+    assert steps[0].args == {**rules, "keep": "here", "elsewhere": "", "offload": None}
     assert len({step.id for step in steps}) == 2
 
 
@@ -91,9 +92,35 @@ def test_an_item_is_restored_by_its_id() -> None:
     assert one.object == {"item": "1", "to": "/srv/log/b.log"}
 
 
-def test_a_purge_says_that_it_cannot_be_undone_and_carries_the_caps() -> None:
-    (item,) = items("web-1", [Finding("t", "item", "1", HELD)])
-    step = trash.purge_step(item, Caps())
-    (one,) = step.changes
-    assert (one.undo, one.risk, one.object) == (Undo.NONE, Risk.HIGH, {"item": "1", "ino": 2, "size": 3})
-    assert step.args == {"cap_files": Caps().files, "cap_bytes": Caps().bytes}
+def test_a_purge_carries_the_caps_and_for_space_the_minimum_stay() -> None:
+    one = make_change("web-1", "trash", Action.PURGE_ITEM, name="/a", identity={"item": "1"}, undo=Undo.NONE)
+    caps = {"cap_files": 10_000, "cap_bytes": 50 * 2**30}
+    step = trash.purge_step(one, SETTINGS)
+    assert (step.op, step.task, step.changes, step.args) == ("trash.purge", "trash", (one,), caps)
+    assert trash.purge_step(one, SETTINGS, for_space=True).args == {**caps, "for_space": True, "minimum_days": 7}
+
+
+def test_every_way_of_a_full_disk_has_its_step_and_ends_when_enough_is_free() -> None:
+    def one(action: Action, **identity: Json) -> Change:
+        return make_change("web-1", "remediate_disk", action, name="/a", identity=identity, undo=Undo.TRASH)
+
+    changes = [
+        one(Action.DROP_PACKAGE_CACHE, folder="/var/cache/apt/archives"),
+        one(Action.VACUUM_JOURNAL, folder="/var/log/journal"),
+        one(Action.QUARANTINE_FILE, path="/srv/log/a", keep="compressed"),
+        one(Action.RELOCATE_ITEM, item="1", into="elsewhere"),
+        one(Action.PURGE_ITEM, item="2"),
+    ]
+    steps = disk.steps(changes, SETTINGS, "/srv", 1000)
+    assert [step.op for step in steps] == [
+        "caches.drop",
+        "journal.vacuum",
+        "trash.move",
+        "trash.relocate",
+        "trash.purge",
+    ]
+    assert [step.args["enough"] for step in steps] == [{"path": "/srv", "available": 1000}] * 5
+    assert steps[2].args["keep"] == "compressed"
+    assert steps[4].args["for_space"] is True
+    assert {step.task for step in steps} == {"remediate_disk"}
+    assert not any("enough" in step.args for step in disk.steps(changes, SETTINGS, "/srv", None))

@@ -1,6 +1,8 @@
 """What the trash of the hosts looks like: every host has a row, also the one that could not be asked."""
 
 import json
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +15,9 @@ from maintenancebot.cli.options import Options
 from maintenancebot.cli.trash import trash_group
 from maintenancebot.engine.trash import TrashResult
 from maintenancebot.errors import UsageError
-from maintenancebot.model import Outcome, Reason, State
+from maintenancebot.model import HostReport, Outcome, Reason, Report, State
 
+NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
 ITEM = TrashItem(
     id="20261122T030000Z-1",
     host="web1",
@@ -29,9 +32,13 @@ ITEM = TrashItem(
     task="logs",
     run="r1",
     identity={"ino": 7},
+    stored_bytes=4096,
+    form="gzip",
 )
+AWAY = replace(ITEM, id="20261122T030000Z-2", form="file", stored_bytes=0, offload="s3://bucket/key", state="offloaded")
+DATES = ("2026-11-22 03:00 UTC", "2026-12-22 03:00 UTC")
 DAMAGED = TrashItem("x-2", "web1", "unreadable", "", "/t", 0, 0, None, None, "", "", "", {}, "damaged record")
-HELD = TrashResult("web1", State.DONE, items=(ITEM, DAMAGED))
+HELD = TrashResult("web1", State.DONE, items=(ITEM, AWAY, DAMAGED))
 DOWN = TrashResult("db1", State.UNKNOWN, Reason.UNREACHABLE, "refused")
 CLEAN = TrashResult("db2", State.NOTHING)
 
@@ -54,15 +61,23 @@ def code(result: Result) -> int:
 
 def test_every_host_has_its_rows(trash: Any) -> None:
     result = trash([HELD, DOWN, CLEAN], "list")
-    assert result.stdout == (
-        "HOST  ITEM                STATE       SIZE     CAME                  PURGE FROM            PATH\n"
-        "web1  20261122T030000Z-1  held        4.0 KiB  2026-11-22 03:00 UTC  2026-12-22 03:00 UTC  "
-        "/var/log/a\\x1b[2J.1.log\n"
-        "web1  x-2                 unreadable  0 B      -                     -                     damaged record\n"
-        "db1   -                   unknown     -        -                     -                     "
-        "unreachable: refused\n"
-        "db2   -                   nothing     -        -                     -                     -\n"
-    )
+    assert [line.split("  ") for line in re.sub("   +", "  ", result.stdout).splitlines()] == [
+        ["HOST", "ITEM", "STATE", "SIZE", "WHERE", "CAME", "PURGE FROM", "PATH"],
+        [
+            "web1",
+            ITEM.id,
+            "held",
+            "4.0 KiB",
+            "/var/lib/maintenancebot/trash (gzip)",
+            *DATES,
+            "/var/log/a\\x1b[2J.1.log",
+        ],
+        ["web1", AWAY.id, "offloaded", "0 B", "s3://bucket/key", *DATES, "/var/log/a\\x1b[2J.1.log"],
+        ["web1", "x-2", "unreadable", "0 B", "/t", "-", "-", "damaged record"],
+        ["db1", "-", "unknown", "-", "-", "-", "-", "unreachable: refused"],
+        ["db2", "-", "nothing", "-", "-", "-", "-", "-"],
+        ["3 items, 4.0 KiB on the hosts, 1 in an object store"],
+    ]
     assert code(result) == 1
 
 
@@ -73,7 +88,7 @@ def test_a_fleet_that_answers_ends_with_0(trash: Any) -> None:
 def test_the_list_is_one_document_with_json(trash: Any) -> None:
     document = json.loads(trash([HELD, DOWN], "list", "--json").stdout)
     assert [(host["host"], host["state"], host["reason"], len(host["items"])) for host in document["hosts"]] == [
-        ("web1", "done", "", 2),
+        ("web1", "done", "", 3),
         ("db1", "unknown", "unreachable", 0),
     ]
     assert document["hosts"][0]["items"][0]["quarantined_at"] == "2026-11-22T03:00:00+00:00"
@@ -96,7 +111,7 @@ def test_an_item_that_is_not_there_is_a_usage_error(trash: Any) -> None:
 
 def test_a_host_that_cannot_be_asked_is_not_a_missing_item(trash: Any) -> None:
     result = trash([DOWN], "show", "db1", "nope")
-    assert result.stdout == "db1  -  unknown  -  -  -  unreachable: refused\n"
+    assert result.stdout == "db1  -  unknown  -  -  -  -  unreachable: refused\n"
     assert code(result) == 1
 
 
@@ -124,3 +139,19 @@ def test_a_host_that_cannot_be_asked_is_not_a_missing_item(trash: Any) -> None:
 def test_a_restore_says_what_was_measured(trash: Any, outcome: Outcome, said: str, ended: int) -> None:
     result = trash([], "restore", "web1", "i", outcome=outcome)
     assert (result.stdout, code(result)) == (said, ended)
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_purge_is_told_as_a_run_is(dry: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    report = Report("trash purge", "r1", NOW, NOW, State.NOTHING, (HostReport("web1", State.NOTHING),))
+
+    def purge(*given: Any) -> Report:
+        asked.append(given[1:3])
+        return report
+
+    monkeypatch.setattr(app, "trash_purge_dry_run" if dry else "trash_purge", purge)
+    words = ["purge", "--host", "web1", "--item", "a", "--item", "b", "--json", *(["--dry-run"] if dry else [])]
+    result = CliRunner().invoke(trash_group, words, obj=Options(quiet=True), standalone_mode=False)
+    assert (json.loads(result.stdout)["command"], code(result)) == ("trash purge", 0)
+    assert asked == [(("web1",), ("a", "b"))]

@@ -1,7 +1,7 @@
 """Small hosts on this machine: the real helper in namespaces with processes, /var, /root and a machine-id of its own.
 
-A box needs root and `unshare`. Its clock is `days` ahead, so that the files just made in it are old; the controller's
-clock of `work()` is ahead by as much.
+A box needs root and `unshare`. It does not see the trash of others who are at work on this machine. Its clock is
+`days` ahead, so that the files just made in it are old; the controller's clock of `work()` is ahead by as much.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ DAYS = 40
 RUN = "20261121T120000Z-abcdef"
 UNSHARE = ["unshare", "-m", "-p", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
 ENTER = """\
+for mount in $(cut -d" " -f5 /proc/self/mountinfo); do
+  trash="${mount%/}/.maintenancebot"
+  case "$mount" in "$1"/*) ;; *) [ ! -e "$trash" ] || mount -t tmpfs none "$trash" || exit 9 ;; esac
+done
 mount --bind "$1/var" /var && mount --bind "$1/machine-id" /etc/machine-id && mount --bind "$1/root" /root || exit 9
 shift
 exec "$@"

@@ -148,7 +148,7 @@ def test_a_fault_of_ours_on_one_host_is_its_own(box: Box, store: Store) -> None:
 
 
 def test_a_host_that_never_comes_back_is_overdue_and_the_others_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cycle, "PROBE_GRACE_SECONDS", -31)
+    monkeypatch.setattr(cycle, "GRACE_SECONDS", -31)
     rules = settings(ssh={"connect_timeout": 1, "login_timeout": 1, "probe_deadline": 30})
     stuck = threading.Event()
     surroundings = work([], rules)

@@ -48,8 +48,8 @@ def test_a_host_tells_who_it_is_and_what_is_due(box: Box) -> None:
 
 
 def test_a_task_that_fails_on_the_host_leaves_the_others_alone(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    box.write("a.log")
-    rules = settings(cleanup("first"), verify("second"), cleanup("third"))
+    box.write("a.log", "b.txt")
+    rules = settings(cleanup("first"), verify("second"), cleanup("third", path="/var/log/app/*.txt"))
     monkeypatch.setattr("maintenancebot.probes.backups.request", lambda *a, **more: {"sources": "not a list"})
     looked = probing.look(box.host, rules.tasks, work([box], rules))
     assert looked.plan is not None
@@ -57,6 +57,16 @@ def test_a_task_that_fails_on_the_host_leaves_the_others_alone(box: Box, monkeyp
     assert (first.state, third.state) == (State.PLANNED, State.PLANNED)
     assert (second.state, second.reason) == (State.UNKNOWN, Reason.HELPER_ERROR)
     assert second.detail.startswith("KeyError: 'max_age_hours' (mb_helper/backups")
+
+
+def test_a_file_that_two_tasks_find_is_planned_by_the_first(box: Box) -> None:
+    box.write("a.log")
+    rules = settings(cleanup("first"), cleanup("second", compress=True))
+    looked = probing.look(box.host, rules.tasks, work([box], rules))
+    assert looked.plan is not None
+    _, second = looked.plan.tasks
+    assert ([change.task for change in looked.plan.changes], second.state) == (["first"], State.NOTHING)
+    assert second.detail.endswith("1 planned by an earlier task")
 
 
 def test_looking_takes_no_lock_that_keeps_another_look_out(box: Box) -> None:
@@ -231,7 +241,7 @@ def test_one_request_asks_for_all_tasks_and_nothing_twice(box: Box) -> None:
     request = probing.probe_request(box.host, rules.tasks, rules, clock(), unfinished=[change])
     assert [(item["id"], item["op"]) for item in request["tasks"]] == [
         ("recall", "recall"),
-        ("task:one", "logs"),
+        ("task:one", "cleanup"),
         ("task:two", "backups"),
     ]
     assert request["tasks"][0]["args"] == {"changes": [change_to_json(change)]}

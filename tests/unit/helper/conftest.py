@@ -1,11 +1,13 @@
 """A small host for the files subject: a tree of logs, a trash, and the helper's operations in a chosen Python."""
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from maintenancebot.helper import facts, frames
 
 from .driver import hide_foreign_stores
+from .mounts import mounted
 
 DRIVER = Path(__file__).with_name("driver.py")
 ROOT = Path(__file__).parents[3]
@@ -65,7 +68,13 @@ class SmallHost:
         return json.loads(done.stdout)
 
     def probe(self, pattern: str = "**/*.log", **more) -> dict:
-        spec = {"path": f"{self.logs}/{pattern}", "retention_days": 30, "compress": False, "exclude": []}
+        spec = {
+            "path": f"{self.logs}/{pattern}",
+            "retention_days": 30,
+            "compress": False,
+            "exclude": [],
+            "links": False,
+        }
         spec.update({key: more.pop(key) for key in list(more) if key in spec})
         asked = {"patterns": [spec], "allow": [str(self.logs)], "protect": [], "limit": 10000, "now": self.now}
         return self.call("logs.probe", {**asked, **more})
@@ -96,13 +105,30 @@ class SmallHost:
     def compress(self, **more) -> list[dict]:
         return self.step("compress.apply", self.changes(compress=True, **more))
 
+    def relocate(self, into: str, **args) -> list[dict]:
+        """All items to another form or place."""
+        changes = [
+            {
+                "id": f"to-{item['subject']}",
+                "action": "relocate_item",
+                "object": {
+                    "item": item["subject"],
+                    "into": into,
+                    **{key: item["data"]["identity"][key] for key in ("ino", "size")},
+                },
+            }
+            for item in self.trash()
+        ]
+        return self.step("trash.relocate", changes, **args)
+
     def trash(self) -> list[dict]:
         return self.call("trash.probe", {})["findings"]
 
     def edit_record(self, item: str, **fields: object) -> None:
-        """Change fields of an item's record, as time or a crash would."""
+        """Change fields of an item's record, as time or a crash would; the item is not settled then."""
         path = self.home / "maintenancebot" / "trash" / item / "manifest.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+        path.parent.chmod(0o700)
 
     def restore(self, item: str, to: str = "") -> dict:
         change = {"id": "back", "task": "trash", "action": "restore_file", "object": {"item": item, "to": to}}
@@ -142,6 +168,36 @@ def any_host(tmp_path: Path, request: pytest.FixtureRequest) -> SmallHost:
     if os.geteuid() != 0:
         pytest.skip("works on files as root")
     return SmallHost(tmp_path, request.param)
+
+
+class TwoDisks(SmallHost):
+    """A host whose tree lies on a disk of its own, and `other`, a folder on another disk."""
+
+    @property
+    def other(self) -> Path:
+        return self.base / "other" / "kept"
+
+
+@contextlib.contextmanager
+def two_disks(base: Path, python: str = sys.executable) -> Iterator[TwoDisks]:
+    with mounted(base / "srv"), mounted(base / "other"):
+        yield TwoDisks(base, python)
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Iterator[TwoDisks]:
+    if os.geteuid() != 0:
+        pytest.skip("works on files as root")
+    with two_disks(tmp_path) as host:
+        yield host
+
+
+@pytest.fixture(params=PYTHONS.values(), ids=PYTHONS.keys())
+def any_disks(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[TwoDisks]:
+    if os.geteuid() != 0:
+        pytest.skip("works on files as root")
+    with two_disks(tmp_path, request.param) as host:
+        yield host
 
 
 @pytest.fixture(autouse=True)

@@ -37,7 +37,7 @@ def run(request):
     sys.path.insert(0, request["root"])
     store = importlib.import_module("maintenancebot.helper.store")
     store.HOME = os.fsencode(request["home"])
-    hide_foreign_stores(store.facts, os.path.dirname(store.HOME))
+    hide_foreign_stores(importlib.import_module("maintenancebot.helper.facts"), os.path.dirname(store.HOME))
     module, function = request["op"].split(".")
     call = getattr(importlib.import_module("maintenancebot.helper." + module), function)
     out = Gathered()

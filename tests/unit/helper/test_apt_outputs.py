@@ -86,6 +86,21 @@ def test_a_candidate_of_another_vendor_is_foreign_in_a_security_run(host: Record
     assert host.assess("mb-foreign", scope="all")["status"] == "due"
 
 
+def test_a_further_archive_of_the_configuration_is_security_and_not_foreign(host: Recorded) -> None:
+    policy = host.policies["mb-foreign"]
+    release = next(
+        r for version in policy["versions"] for r in due.releases(version, host.lists) if "Debian" not in r.origin
+    )
+    args = {"scope": "security_only", "origins": SECURITY, "further": [[release.origin, "*", release.archive]]}
+
+    told = due.assess(host.packages["mb-foreign", "all"], policy, host.lists, args)
+
+    assert (told["status"], told["security"]) == ("due", True)
+    assert release.origin in {origin["origin"] for origin in told["origins"]}
+    other = {**args, "further": [[release.origin, "other", "*"]]}
+    assert due.assess(host.packages["mb-foreign", "all"], policy, host.lists, other)["status"] == "foreign_origin"
+
+
 def test_an_up_to_date_package_is_not_told(host: Recorded) -> None:
     package = host.packages[("base-files", "amd64")]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from maintenancebot.helper import compress, frames, recovery, store, walk
+from maintenancebot.helper import compress, frames, packing, recovery, store, walk
 
 from .conftest import SmallHost
 from .driver import Gathered
@@ -72,7 +72,7 @@ def test_a_copy_that_cannot_be_trusted_is_thrown_away(host: SmallHost, monkeypat
     (change,) = host.changes(compress=True)
     monkeypatch.setattr(store, "HOME", os.fsencode(host.home))
     monkeypatch.setattr(recovery, "_done", [True])
-    monkeypatch.setattr(compress.Copy, "_read_back", lambda self, out: b"other bytes")
+    monkeypatch.setattr(packing, "digest", lambda source, out: "of other bytes")
     args = {"allow": [str(host.logs)], "protect": [], "keep_days": 1}
     (one,) = compress.apply({"changes": [change], "args": args}, Gathered())
     assert (one["state"], one["reason"]) == ("failed", "compress_mismatch")

@@ -121,3 +121,20 @@ def test_no_logrotate_manages_nothing_and_an_odd_file_is_told(tmp_path: Path) ->
 def test_a_configuration_that_includes_itself_ends(tmp_path: Path) -> None:
     (tmp_path / "conf").write_text(f"include {tmp_path}/conf\n/srv/log/a.log {{\n}}\n")
     assert logrotate.read(str(tmp_path / "conf"), []).holds("/srv/log/a.log")
+
+
+@pytest.mark.parametrize(
+    ("block", "told"),
+    [
+        ("/srv/log/* {\n}", True),
+        ("/srv/log/*.log* {\n rotate 3\n}", True),
+        ("/srv/log/*.log {\n}", False),
+        ("/srv/log/* {\n olddir /srv/old\n}", False),
+        ("/srv/log/a.log {\n olddir old\n}\n/srv/log/* {\n}", True),
+    ],
+)
+def test_a_pattern_that_matches_what_it_rotated_is_pointed_out(tmp_path: Path, block: str, told: bool) -> None:
+    (tmp_path / "conf").write_text(block + "\n")
+    problems = logrotate.read(str(tmp_path / "conf"), []).problems
+    assert [line for line in problems if "matches the files that it rotated" in line] == problems
+    assert bool(problems) is told

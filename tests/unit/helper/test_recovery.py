@@ -153,8 +153,8 @@ def test_kill_9_at_any_point_leaves_each_file_in_place_or_restorable(
         run_killed(work_of(("move", "compress", "restore")[round_number % 3], host, *pairs), chance.random())
         if round_number % 4 == 0:  # the next run is killed while it recovers
             monkeypatch.setattr(recovery, "_done", [])
-            _in_child(recovery.recover, chance.randrange(300))
-    recovery.recover()
+            _in_child(lambda: recovery.recover(Gathered()), chance.randrange(300))
+    recovery.recover(Gathered())
 
     held = {frames.raw(item["data"]["path"]): item for item in host.trash()}
     assert {item["data"]["state"] for item in held.values()} == {"held"}

@@ -13,9 +13,7 @@ from maintenancebot.plan.inputs import ProbeResult
 from maintenancebot.settings import Settings
 
 HOST = Host("web-1", "192.0.2.1")
-SETTINGS = Settings.model_validate(
-    {"tasks": [{"name": "patches", "type": "package_update", "scope": "security_only", "max_new_packages": 1}]}
-)
+TASK = {"name": "patches", "type": "package_update", "scope": "security_only", "max_new_packages": 1}
 CLEAN: dict[str, Any] = {"interrupted": False, "broken": [], "no_space": [], "lists_age_seconds": 60}
 
 
@@ -34,10 +32,13 @@ def transaction(*packages: dict[str, Any], **more: Any) -> Finding:
     return Finding("patches", "transaction", "", {**data, **more})
 
 
-def plan(*findings: Finding, uid: int = 0, result: ProbeResult | None = None, **facts: Any) -> TaskPlan:
+def plan(
+    *findings: Finding, uid: int = 0, result: ProbeResult | None = None, task: Any = None, **facts: Any
+) -> TaskPlan:
+    settings = Settings.model_validate({"tasks": [{**TASK, **(task or {})}]})
     found = HostFacts("m1", "b1", "web-1", "debian", "12", "6.1", "3.11.2", uid, 0.0, 0.0)
     seen = result or ProbeResult(State.DONE, findings=findings, facts={**CLEAN, **facts})
-    return patches.plan(HOST, SETTINGS.tasks[0], SETTINGS, found, seen)
+    return patches.plan(HOST, settings.tasks[0], settings, found, seen)
 
 
 def test_each_package_of_the_transaction_is_a_change_with_both_versions() -> None:
@@ -146,6 +147,7 @@ def test_half_done_packages_fail_the_check_and_stop_all_upgrades(facts: dict[str
         ("pinned", Reason.PINNED),
         ("phased", Reason.PHASED),
         ("blocked", Reason.BLOCKED),
+        ("known_bad", Reason.KNOWN_BAD),
     ],
 )
 def test_what_stays_is_told_beside_what_is_done(status: str, reason: Reason) -> None:
@@ -188,3 +190,117 @@ def test_an_answer_that_makes_no_sense_is_unknown(findings: tuple[Finding, ...])
     made = plan(*findings)
 
     assert (made.state, made.reason, made.changes) == (State.UNKNOWN, Reason.HELPER_ERROR, ())
+
+
+def test_updates_of_a_repository_without_errata_are_unknown_and_not_nothing() -> None:
+    alone = plan(update("mb-x", "no_errata", security=False))
+    beside = plan(update("openssl"), update("mb-x", "no_errata", security=False), transaction(package("openssl")))
+
+    assert (alone.state, alone.reason, alone.detail) == (State.UNKNOWN, Reason.NO_ERRATA, "mb-x 1.0 -> 1.1")
+    assert (beside.state, beside.detail) == (State.PLANNED, "stays, no_errata: mb-x 1.0 -> 1.1")
+
+
+def test_advisories_and_the_archive_of_another_vendor_are_named() -> None:
+    origins = [{"origin": "Example Corp", "label": "Example security", "archive": "stable", "version": "1.1"}]
+    made = plan(
+        update("agent", origins=origins, advisories=["RHSA-1"], cves=["CVE-2", "CVE-1"]), transaction(package("agent"))
+    )
+
+    (change,) = made.changes
+    assert change.effect["advisories"] == ["RHSA-1"]
+    assert change.effect["cves"] == made.facts["cves"] == ["CVE-1", "CVE-2"]
+    assert change.note == "from Example Corp Example security; RHSA-1; maintainer scripts do not downgrade"
+
+
+@pytest.mark.parametrize(
+    ("way", "manager", "note"),
+    [
+        (
+            "repository",
+            "apt",
+            (
+                "rolled back after a failed check unless it is never to be (a repository has the old version); "
+                "maintainer scripts do not downgrade"
+            ),
+        ),
+        ("", "apt", "no way back: no repository, cache or dpkg-repack gives the old version; not rolled back"),
+        ("repository", "dnf", "no way back of ours with dnf: not rolled back after a failed check"),
+    ],
+)
+def test_with_rollback_the_note_says_whether_there_is_a_way_back(way: str, manager: str, note: str) -> None:
+    moved = {**package("openssl"), "way_back": way}
+
+    made = plan(update("openssl"), transaction(moved), task={"rollback_on_failure": True}, manager=manager)
+
+    assert made.changes[0].note == note
+
+
+@pytest.mark.parametrize("facts", [{"interrupted": True}, {"broken": ["mb-bad: half-configured"]}])
+def test_a_repair_is_planned_alone_where_it_is_wanted(facts: dict[str, Any]) -> None:
+    findings = (update("openssl"), transaction(package("openssl")))
+    made = plan(*findings, task={"repair": True, "reboot": "when_required"}, **facts)
+
+    assert (made.state, made.reason) == (State.PLANNED, Reason.NONE)
+    (change,) = made.changes
+    assert (change.action, change.risk, change.undo) == (Action.REPAIR_PACKAGES, Risk.HIGH, Undo.NONE)
+    assert change.object == {"interrupted": False, "broken": [], **facts}
+    assert "upgrades follow in the next run" in change.note
+    assert plan(*findings, task={"repair": True}, uid=1000, **facts).state is State.FAILED
+    assert plan(*findings, task={"repair": True}, manager="dnf", **facts).state is State.FAILED
+
+
+KERNEL = {"required": True, "signals": ["kernel 2 is installed, 1 runs"]}
+
+
+def test_a_due_reboot_is_the_last_change_where_it_is_wanted() -> None:
+    made = plan(update("openssl"), transaction(package("openssl")), task={"reboot": "when_required"}, reboot=KERNEL)
+
+    assert [change.action for change in made.changes] == [Action.UPGRADE_PACKAGE, Action.REBOOT_HOST]
+    reboot = made.changes[-1]
+    assert (reboot.name, reboot.risk, reboot.undo) == ("reboot", Risk.HIGH, Undo.NONE)
+    assert reboot.object == {"boot_id": "b1", "why": ["kernel 2 is installed, 1 runs"]}
+    assert made.detail == "needs a reboot: kernel 2 is installed, 1 runs"
+
+
+def test_a_reboot_is_planned_when_nothing_else_is_due_and_for_a_kernel_of_the_plan() -> None:
+    alone = plan(task={"reboot": "when_required"}, reboot=KERNEL)
+    kernel = package("linux-image-6.1.0-40-amd64", before="")
+    with_kernel = plan(update("linux-image-amd64"), transaction(kernel), task={"reboot": "when_required"})
+
+    assert (alone.state, [change.action for change in alone.changes]) == (State.PLANNED, [Action.REBOOT_HOST])
+    assert with_kernel.changes[-1].object["why"] == ["kernel upgrade in this plan"]
+    assert with_kernel.detail == "will need a reboot: kernel upgrade in this plan"
+
+
+@pytest.mark.parametrize(
+    ("task", "uid", "more"),
+    [
+        ({"reboot": "report"}, 0, {}),
+        ({"reboot": "never"}, 0, {}),
+        ({"reboot": "when_required"}, 1000, {}),
+        ({"reboot": "when_required"}, 0, {"broken": ["mb-bad: unpacked"]}),
+        ({"reboot": "when_required"}, 0, {"reboot": {"required": False, "signals": []}}),
+        ({"reboot": "when_required"}, 0, {"reboot": {"required": None, "signals": []}}),
+    ],
+)
+def test_no_reboot_is_planned_otherwise(task: dict[str, Any], uid: int, more: dict[str, Any]) -> None:
+    made = plan(task=task, uid=uid, **{"reboot": KERNEL, **more})
+
+    assert made.changes == ()
+
+
+def test_a_refused_upgrade_is_not_hidden_by_a_reboot() -> None:
+    findings = (update("openssl"), transaction(package("openssl"), downgrades=["mb-back"]))
+    made = plan(*findings, task={"reboot": "when_required"}, reboot=KERNEL)
+
+    assert (made.state, made.reason, made.changes) == (State.SKIPPED, Reason.WOULD_DOWNGRADE, ())
+    assert made.detail == "mb-back; needs a reboot: kernel 2 is installed, 1 runs"
+
+
+def test_reboots_and_programs_that_still_run_the_old_version_are_told() -> None:
+    assert plan(reboot=KERNEL).detail == "needs a reboot: kernel 2 is installed, 1 runs"
+    assert plan(reboot={"required": None, "signals": []}).detail == "whether a reboot is due is not known"
+    assert plan(reboot={"required": False, "signals": []}).detail == ""
+    never = plan(reboot=KERNEL, task={"reboot": "never"})
+    assert (never.detail, "reboot" in never.facts) == ("", False)
+    assert plan(stale=["nginx (pid 7)"]).detail == "patched, not active: nginx (pid 7)"

@@ -143,3 +143,87 @@ def test_the_budget_lets_through_what_it_has_left() -> None:
 def test_the_kill_switch_speaks_before_everything_else() -> None:
     first = gate.CHECKS[0]
     assert first[0] is Reason.STOPPED
+
+
+# What a person asks for
+
+
+def by_hand(
+    purpose: frozenset[Reason],
+    action: Action = Action.PURGE_ITEM,
+    guards: Guards = FINE,
+    rules: Settings | None = None,
+    *,
+    count: int = 1,
+    offset: float = 0.0,
+    **identity: Any,
+) -> list[Reason]:
+    changes = tuple(
+        make_change("web-1", "asked", action, name="/etc/x", identity={"item": n, **identity}, undo=Undo.NONE)
+        for n in range(count)
+    )
+    task = TaskPlan("asked", TaskType.CLEANUP, State.PLANNED, changes=changes, facts={"tree_files": 100})
+    plan = HostPlan("web-1", "m1", "b1", NOW, offset, (task,))
+    return [d.reason for d in gate.decide_by_hand(HOST, plan, rules or settings(), guards, purpose)]
+
+
+PURPOSES = {"restore": gate.RESTORE, "purge": gate.PURGE, "remediate": gate.REMEDIATE}
+
+
+@pytest.mark.parametrize(
+    ("guards", "reason", "holds_for"),
+    [
+        (replace(FINE, stopped="stopped"), Reason.STOPPED, {"restore", "purge", "remediate"}),
+        (replace(FINE, audit_problem="full"), Reason.AUDIT_UNWRITABLE, {"restore", "purge", "remediate"}),
+        (replace(FINE, known_machine_id="m0"), Reason.MACHINE_CHANGED, {"restore", "purge", "remediate"}),
+        (replace(FINE, frozen="frozen"), Reason.FREEZE, {"purge"}),
+        (replace(FINE, outside_window="opens later"), Reason.OUTSIDE_WINDOW, set()),
+        (replace(FINE, fleet_share=2.0), Reason.BLAST_RADIUS, {"purge", "remediate"}),
+        (replace(FINE, breaker="3 failures"), Reason.BREAKER_OPEN, {"purge", "remediate"}),
+        (replace(FINE, actions_left=0), Reason.BUDGET_SPENT, {"purge", "remediate"}),
+    ],
+)
+def test_what_a_person_asks_for_passes_the_checks_of_its_purpose(
+    guards: Guards, reason: Reason, holds_for: set[str]
+) -> None:
+    found = {name for name, purpose in PURPOSES.items() if by_hand(purpose, guards=guards) == [reason]}
+    assert found == holds_for
+
+
+def test_a_purge_asks_for_clock_and_caps_and_counts_the_budget() -> None:
+    assert by_hand(gate.PURGE, offset=301) == [Reason.CLOCK_SKEW]
+    few = settings(deletion={"caps": {"files": 2}})
+    assert by_hand(gate.PURGE, count=3, rules=few) == [Reason.BLAST_RADIUS] * 3
+    small = settings(deletion={"caps": {"bytes": 10}})
+    assert by_hand(gate.PURGE, size=11, rules=small) == [Reason.BLAST_RADIUS]
+    assert by_hand(gate.PURGE, guards=replace(FINE, actions_left=1), count=2) == [Reason.NONE, Reason.BUDGET_SPENT]
+
+
+def test_files_for_a_full_disk_must_be_allowed_and_not_be_protected() -> None:
+    for action in (Action.QUARANTINE_FILE, Action.ROTATE_LOG):
+        assert by_hand(gate.REMEDIATE, action, path="/etc/passwd") == [Reason.NOT_ALLOWED]
+        rules = settings(deletion={"protect": ["/var/log/app/*"]})
+        assert by_hand(gate.REMEDIATE, action, rules=rules, path="/var/log/app/a") == [Reason.PROTECTED]
+
+
+@pytest.mark.parametrize(
+    ("action", "counts"),
+    [
+        (Action.QUARANTINE_FILE, True),
+        (Action.PURGE_ITEM, True),
+        (Action.VACUUM_JOURNAL, True),
+        (Action.DROP_PACKAGE_CACHE, False),
+        (Action.RELOCATE_ITEM, False),
+        (Action.ROTATE_LOG, False),
+    ],
+)
+def test_what_somebody_may_miss_counts_for_the_caps(action: Action, counts: bool) -> None:
+    rules = settings(deletion={"caps": {"bytes": 10}})
+    found = by_hand(gate.REMEDIATE, action, rules=rules, path="/var/log/app/a", size=11)
+    assert found == [Reason.BLAST_RADIUS if counts else Reason.NONE]
+
+
+def test_only_files_that_are_taken_from_a_tree_count_for_its_share() -> None:
+    assert by_hand(gate.REMEDIATE, Action.PURGE_ITEM, count=150) == [Reason.NONE] * 150
+    taken = by_hand(gate.REMEDIATE, Action.QUARANTINE_FILE, count=150, path="/var/log/app/a")
+    assert taken == [Reason.BLAST_RADIUS] * 150

@@ -1,0 +1,52 @@
+"""Small hosts for the application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from maintenancebot import app
+from maintenancebot.model import Host
+from maintenancebot.remote.local import LocalSession
+from tests.unit.engine.boxes import Box, can_make_boxes, cleanup, clock
+from tests.unit.places import Place, set_clock
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "config.yaml", tmp_path / "hosts.yaml", tmp_path / "state")
+
+
+@pytest.fixture
+def boxes(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Box]:
+    """Two small hosts with old logs, and a controller whose clock is theirs."""
+    if not can_make_boxes():
+        pytest.skip("makes small hosts as root")
+    made = {name: Box(tmp_path / "boxes", name, digit * 32) for name, digit in (("web-1", "a"), ("web-2", "b"))}
+    for box in made.values():
+        box.write("1.log", "2.log", "3.log")
+
+    class Connections:
+        """Sessions to the boxes."""
+
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def connect(self, host: Host) -> LocalSession:
+            return made[host.name].session()
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(app.context, "Connections", Connections)
+    set_clock(monkeypatch, clock)
+    place.configure(cleanup())
+    place.list_hosts(*made)
+    return made
+
+
+@pytest.fixture
+def box(boxes: dict[str, Box], place: Place) -> Box:
+    place.list_hosts("web-1")
+    return boxes["web-1"]

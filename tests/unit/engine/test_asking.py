@@ -1,0 +1,86 @@
+"""A step that asks in its middle is answered by its actor, for the host of this connection, while nothing says stop."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from maintenancebot.actions import trash
+from maintenancebot.engine import applying
+from maintenancebot.engine.brakes import Brakes
+from maintenancebot.engine.ledger import Ledger
+from maintenancebot.model import Action, Host, Json, Outcome, Reason, State, Step, Undo
+from maintenancebot.plan.document import make_change
+from maintenancebot.settings import Settings
+from maintenancebot.store import Store
+from tests.unit.engine.boxes import DAYS, RUN, clock, work
+from tests.unit.engine.scripted import Frame, Scripted, facts
+
+CHANGE = make_change("web-9", "trash", Action.QUARANTINE_FILE, name="/x", identity={"path": "/x"}, undo=Undo.TRASH)
+STEP = Step("s1", "trash", "trash.move", (CHANGE,))
+ANSWERED = {"change": CHANGE.id, "state": "done", "reason": "verified", "detail": "", "measured": {}}
+HEAR: Frame = ("hear", None)
+BEGUN: list[Frame] = [("step", {"step": "s1"}), HEAR]
+ENDED: Frame = ("outcome", {"step": "s1", "outcomes": [ANSWERED]})
+
+
+@dataclass
+class Actor:
+    """Answers, and remembers for whom."""
+
+    asked: list[tuple[str, Json, str]] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
+
+    def outcomes(self, step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
+        return trash.outcomes(step, raw)
+
+    def reply(self, step: Step, question: Mapping[str, Json], host: Host, settings: Settings) -> Mapping[str, Json]:
+        self.asked.append((step.id, question["ask"], host.name))
+        return {"fine": True}
+
+    def give_up(self, host: Host) -> None:
+        self.given_up.append(host.name)
+
+
+def ask(**question: Any) -> list[Frame]:
+    return [("ask", {"step": "s1", "question": question}), HEAR]
+
+
+def apply(store: Store, actor: Actor, *frames: Frame, stopped: bool = False) -> Outcome:
+    ledger = Ledger(store, RUN, "d" * 64, clock)
+    surroundings = replace(work([]), connect=lambda host: Scripted(facts(), *frames, ahead_seconds=DAYS * 86400))
+    brakes = Brakes(surroundings, ledger)
+    if stopped:
+        plain = brakes.objection
+        brakes.objection = lambda host, count: plain(host, count) if count else Reason.STOPPED  # type: ignore[method-assign]
+    made = applying.apply(Host("web-9", "local"), "f" * 32, [STEP], {"trash": actor}, surroundings, ledger, brakes)
+    return made[CHANGE.id]
+
+
+def test_the_actor_answers_for_the_host_that_it_is_connected_to(store: Store) -> None:
+    actor = Actor()
+    outcome = apply(store, actor, *BEGUN, *ask(ask="one", host="another"), *ask(ask="two"), ENDED)
+    assert (outcome.state, outcome.reason) == (State.DONE, Reason.VERIFIED)
+    assert actor.asked == [("s1", "one", "web-9"), ("s1", "two", "web-9")]
+
+
+@pytest.mark.parametrize("frames", [[*BEGUN, ENDED], BEGUN, [*BEGUN, *ask(ask="one")], []])
+def test_whatever_way_it_ends_nothing_is_left_waiting(store: Store, frames: list[Frame]) -> None:
+    actor = Actor()
+    apply(store, actor, *frames)
+    assert actor.given_up == ["web-9"]
+
+
+def test_while_something_says_stop_nobody_is_asked(store: Store) -> None:
+    actor = Actor()
+    apply(store, actor, *BEGUN, *ask(ask="one"), ENDED, stopped=True)
+    assert actor.asked == []
+
+
+@pytest.mark.parametrize("odd", [{"step": "s2", "question": {"ask": "one"}}, {"step": "s1", "question": "one"}, {}])
+def test_a_question_of_no_step_in_hand_is_garbled(store: Store, odd: dict[str, Any]) -> None:
+    actor = Actor()
+    outcome = apply(store, actor, *BEGUN, ("ask", odd), HEAR, ENDED)
+    assert (outcome.state, outcome.reason) == (State.UNKNOWN, Reason.GARBLED)
+    assert actor.asked == []

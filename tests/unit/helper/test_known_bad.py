@@ -1,0 +1,41 @@
+"""A version that failed here before stays out, also when another package would bring it along."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from maintenancebot.helper import known_bad
+
+
+def note(monkeypatch: pytest.MonkeyPatch, *rows: dict[str, Any]) -> None:
+    module = ModuleType("maintenancebot.helper.rollback")
+    module.known_bad = lambda: list(rows)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "maintenancebot.helper.rollback", module)
+
+
+def update(name: str, candidate: str, status: str = "due") -> dict[str, str]:
+    return {"name": name, "candidate": candidate, "status": status, "detail": ""}
+
+
+def test_only_the_version_that_failed_stays_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    note(monkeypatch, {"package": "mb-x", "version": "1.1", "at": 1790000000.5, "why": "mb-x.service failed"})
+    bad = known_bad.noted()
+    same, newer, held = update("mb-x", "1.1"), update("mb-x", "1.2"), update("mb-x", "1.1", "held")
+
+    assert known_bad.mark([same, newer, held], bad) == 1
+    assert (same["status"], newer["status"], held["status"]) == ("known_bad", "due", "held")
+    assert same["detail"] == "failed here on 2026-09-21: mb-x.service failed"
+
+
+def test_who_would_bring_it_along_is_named() -> None:
+    bad = {("mb-lib", "2.0"): "failed here on 2026-01-01: why"}
+    brought = {"mb-app": [("mb-app", "1.1"), ("mb-lib", "2.0")], "mb-other": [("mb-other", "1.1")]}
+    chosen = [update("mb-app", "1.1"), update("mb-other", "1.1")]
+
+    found = known_bad.draggers(chosen, lambda told: brought[told["name"]], bad)
+
+    assert found == {"mb-app": "needs mb-lib=2.0, which failed here on 2026-01-01: why"}
