@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 
-from . import contents, streams
+from . import contents, opening, streams
 from .streams import Damaged, Empty, Lacking, Spent
 
 LEVELS = ("none", "exists", "fresh", "size", "structure", "data_read")
@@ -119,7 +119,7 @@ def claimed(path, name):
     for suffix in sorted(DIGESTS):
         for beside in (path + b"." + suffix.encode(), path + b"." + suffix.encode() + b"sum"):
             try:
-                descriptor = streams.open_file(beside)
+                descriptor = opening.open_file(beside)
             except OSError:
                 continue
             with os.fdopen(descriptor, "rb") as stream:

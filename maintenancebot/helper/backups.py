@@ -7,7 +7,7 @@ import os
 import stat
 import time
 
-from . import archives, copies, streams, usage
+from . import archives, copies, opening, streams, usage
 from .frames import text
 from .results import Result
 
@@ -218,7 +218,7 @@ def _check_size(newest, same, least):
 def _read(newest, budget, data):
     """Read the copy to its end; afterwards it must still be the file that it was."""
     try:
-        descriptor = streams.open_file(newest.path)
+        descriptor = opening.open_file(newest.path)
     except OSError as error:
         raise unknown("unreadable", "%s: %s" % (text(newest.path), error.strerror)) from error
     try:

@@ -11,7 +11,7 @@ import re
 import stat
 import time
 
-from . import listeners, streams, tools, webservers
+from . import listeners, opening, tools, webservers
 from .frames import raw, text
 from .results import Result
 
@@ -191,7 +191,7 @@ def read_certificates(path):
 
     A link is followed, since certbot's files are links, and only a regular file is read.
     """
-    descriptor = streams.open_file(os.path.realpath(raw(path)))
+    descriptor = opening.open_file(os.path.realpath(raw(path)))
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError("not a regular file")

@@ -1,9 +1,11 @@
 """Probe operation `cleanup`: old files, and all else that a cleanup task looks after, in one answer. Writes nothing."""
 
-from . import caches, frames, journal, logrotate_health, logs, rotate
+import importlib
 
-PARTS = (("package_cache", caches.look), ("journal", journal.look), ("rotate", rotate.look))
-"""Key of the arguments, and of the facts -> function `(args, out)` that streams findings and returns facts."""
+from . import frames, logrotate_health, logs
+
+PARTS = (("package_cache", "caches"), ("journal", "journal"), ("rotate", "rotate"))
+"""Key of the arguments, and of the facts -> module with `look(args, out)`, which streams findings and returns facts."""
 
 PROBLEMS = 20
 
@@ -13,9 +15,9 @@ def probe(args, out):
     result = logs.probe(args, out)
     if result.state == "skipped":
         return result
-    for name, look in PARTS:
+    for name, module in PARTS:
         if args.get(name):
-            result.facts[name] = _guarded(look, args, out)
+            result.facts[name] = _guarded(importlib.import_module("." + module, __package__).look, args, out)
     health = _guarded(logrotate_health.look, args, out)
     problems = result.facts.get("logrotate_problems", []) + health.get("problems", [])
     result.facts["logrotate_problems"] = problems[:PROBLEMS]

@@ -7,7 +7,7 @@ import json
 import os
 import stat
 
-from . import facts, frames, references, results, tools
+from . import facts, frames, results, tools
 
 PROGRAMS = ("dockerd", "docker", "podman")
 DAEMONS = ("dockerd", "podman")
@@ -155,6 +155,8 @@ def mounts_below(folder):
 
 def image_names(out, root):
     """Stream the names; the facts say what could not be looked at, for then nobody knows what is in use."""
+    from . import references  # late: most hosts have no containers
+
     search = references.Search(out, skip=(root, DATA_ROOT))
     search.run()
     for name in sorted(search.names):

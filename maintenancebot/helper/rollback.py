@@ -6,6 +6,7 @@ import os
 import time
 
 from . import apt, apt_get, dpkg, frames, marks, tools, unit, weights
+from .known_bad import NOTES
 
 NEVER = (
     *("libc6*", "libc-bin", "libc-dev*", "locales*", "linux-*", "systemd*", "libsystemd*", "libudev*", "udev", "init*"),
@@ -16,7 +17,6 @@ NEVER = (
 """What is never taken back: the ground that all else stands on, and what may have changed its data already."""
 
 SAYS = "maintainer scripts do not downgrade"
-NOTES = "bad.json"
 NOTES_KEPT = 200
 SUFFIX = "-rollback"
 

@@ -132,15 +132,6 @@ class Feed:
         return self.total
 
 
-def open_file(path):
-    """Open a regular file for reading without changing its access time; OSError if it is none or not readable."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        return os.open(path, flags | os.O_NOATIME)
-    except PermissionError:
-        return os.open(path, flags)  # O_NOATIME is for the owner and root
-
-
 def chunks_of(descriptor, budget, digest=None):
     """The file's bytes from its start; they do not push other files out of the page cache."""
     os.lseek(descriptor, 0, os.SEEK_SET)

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from maintenancebot.helper import known_bad
+from maintenancebot.helper import known_bad, unit
 
 
-def note(monkeypatch: pytest.MonkeyPatch, *rows: dict[str, Any]) -> None:
-    module = ModuleType("maintenancebot.helper.rollback")
-    module.known_bad = lambda: list(rows)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "maintenancebot.helper.rollback", module)
+def note(folder: Path, monkeypatch: pytest.MonkeyPatch, *rows: dict[str, Any]) -> None:
+    monkeypatch.setattr(unit, "FOLDER", str(folder))
+    (folder / known_bad.NOTES).write_text(json.dumps(rows))
 
 
 def update(name: str, candidate: str, status: str = "due") -> dict[str, str]:
     return {"name": name, "candidate": candidate, "status": status, "detail": ""}
 
 
-def test_only_the_version_that_failed_stays_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    note(monkeypatch, {"package": "mb-x", "version": "1.1", "at": 1790000000.5, "why": "mb-x.service failed"})
+def test_only_the_version_that_failed_stays_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    note(tmp_path, monkeypatch, {"package": "mb-x", "version": "1.1", "at": 1790000000.5, "why": "mb-x.service failed"})
     bad = known_bad.noted()
     same, newer, held = update("mb-x", "1.1"), update("mb-x", "1.2"), update("mb-x", "1.1", "held")
 
     assert known_bad.mark([same, newer, held], bad) == 1
     assert (same["status"], newer["status"], held["status"]) == ("known_bad", "due", "held")
     assert same["detail"] == "failed here on 2026-09-21: mb-x.service failed"
+
+
+def test_without_a_note_nothing_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unit, "FOLDER", str(tmp_path))
+    assert known_bad.noted() == {}
 
 
 def test_who_would_bring_it_along_is_named() -> None:
