@@ -9,7 +9,7 @@ from pathlib import Path
 
 from maintenancebot.app.context import Context, Options, chosen_hosts, load, new_run_id, now
 from maintenancebot.app.ending import finish, report
-from maintenancebot.engine import cycle, guards, reconcile
+from maintenancebot.engine import cycle, guards, quiet, reconcile
 from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.cycle import Judged, Selected
 from maintenancebot.engine.ledger import Ledger
@@ -77,7 +77,9 @@ def run(
         brakes = Brakes(work, ledger, expires_at=judged.seen.plan.expires_at, budget=left)
         notes += guards.ask_for_approval(store, judged, work)
         judged = cycle.make(selected, judged, work, ledger, brakes)
-        told = report("run", work, started, cycle.host_reports(selected, judged), notes)
+        reports = cycle.host_reports(selected, judged)
+        notes += quiet.notes(reports, store, now())
+        told = report("run", work, started, reports, notes)
         return finish(told, judged, work, store)
 
 

@@ -12,6 +12,7 @@ from maintenancebot.model import Action, Reason, Risk, State, Undo
 from maintenancebot.report.explain import SENTENCES
 
 DOCS = Path(__file__).parents[2] / "docs"
+HELPER = DOCS.parent / "maintenancebot" / "helper"
 COMMANDS_PAGE = (DOCS / "commands.md").read_text("utf-8")
 GLOSSARY = (DOCS / "glossary.md").read_text("utf-8")
 
@@ -63,3 +64,10 @@ def test_every_reason_stands_in_the_glossary_with_its_sentence(reason: Reason) -
 @pytest.mark.parametrize("word", [*State, *Action, *Risk, *Undo])
 def test_every_state_action_risk_and_undo_stands_in_the_glossary(word: str) -> None:
     assert f"| `{word}` |" in GLOSSARY
+
+
+def test_the_map_of_the_helper_names_every_module_once() -> None:
+    text = (DOCS / "architecture.md").read_text("utf-8")
+    section = text.split("## The helper's modules\n", 1)[1].split("\n## ", 1)[0]
+    named = re.findall(r"`([a-z_0-9]+)`", section)
+    assert sorted(named) == sorted(path.stem for path in HELPER.glob("*.py") if path.stem != "__init__")
