@@ -46,6 +46,7 @@ def dry_run(
         work = context.work(new_run_id(started), connections, progress, stop)
         alone = refresh or not lock.is_held()  # what a run is at right now is not unfinished
         judged, notes = _look_and_judge(selected, work, store, refresh=refresh, settle=alone)
+        notes += cycle.order(selected, judged, work, fleet=context.inventory.hosts)
     told = report("dry-run", work, started, cycle.host_reports(selected, judged), notes)
     return told, judged.seen.plan
 
@@ -76,7 +77,7 @@ def run(
         left = guards.actions_left(store, work, now())
         brakes = Brakes(work, ledger, expires_at=judged.seen.plan.expires_at, budget=left)
         notes += guards.ask_for_approval(store, judged, work)
-        judged = cycle.make(selected, judged, work, ledger, brakes)
+        judged = cycle.make(selected, judged, work, ledger, brakes, fleet=context.inventory.hosts)
         reports = cycle.host_reports(selected, judged)
         notes += quiet.notes(reports, store, now())
         told = report("run", work, started, reports, notes)

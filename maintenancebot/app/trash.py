@@ -15,9 +15,11 @@ from maintenancebot.engine.trash import TrashResult as TrashResult
 from maintenancebot.engine.work import Work
 from maintenancebot.model import Host, Outcome, Report
 from maintenancebot.policy import gate
+from maintenancebot.report import document
 from maintenancebot.store import Store
 from maintenancebot.store.run_lock import RunLock
 
+RESTORE = "trash restore"
 PURGE = "trash purge"
 
 
@@ -40,9 +42,10 @@ def trash_restore(options: Options, host: str, item: str, to: str | None) -> Out
         run_id = new_run_id(started)
         work = context.work(run_id, connections, Silent())
         found = trash.find(target, item, work)
-        store.runs.start(run_id, "trash restore", context.settings.digest, at=started)
+        store.runs.start(run_id, RESTORE, context.settings.digest, at=started)
         outcome = trash.restore(target, found, to or "", work, store)
-        store.runs.finish(run_id, outcome.state, {}, {}, at=now())
+        told = report(RESTORE, work, started, (trash.restored(target, found, to or "", outcome),), ())
+        store.runs.finish(run_id, told.state, told.totals, document.report_to_json(told), at=told.finished_at)
     return outcome
 
 

@@ -12,7 +12,7 @@ from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import RemoteError
-from maintenancebot.model import GUARD_REASONS, Change, Host, Json, Outcome, Reason, State, Step
+from maintenancebot.model import GUARD_REASONS, Action, Change, Host, Json, Outcome, Reason, State, Step
 from maintenancebot.plan.document import HostPlan, change_to_json
 from maintenancebot.remote.client import HelperCall, Limits
 from maintenancebot.remote.session import Session
@@ -23,7 +23,7 @@ LAST = "last"  # a step that is always halted: the helper holds the host's lock 
 
 
 def steps_of(plan: HostPlan, allowed: frozenset[str], tasks: Sequence[Task], work: Work) -> list[Step]:
-    """The steps for the allowed changes of a host's plan, in their order."""
+    """The steps for the allowed changes of a host's plan, in their order; a reboot comes after all else."""
     by_name = {task.name: task for task in tasks}
     steps: list[Step] = []
     for task_plan in plan.tasks:
@@ -31,7 +31,7 @@ def steps_of(plan: HostPlan, allowed: frozenset[str], tasks: Sequence[Task], wor
         if changes:
             task = by_name[task_plan.task]
             steps += SUBJECTS[task.type].actions.steps(task, work.settings, changes)
-    return steps
+    return sorted(steps, key=_is_reboot)
 
 
 def actors(tasks: Sequence[Task]) -> dict[str, Actions]:
@@ -118,7 +118,9 @@ class _Applying:
 
     def leave(self, reason: Reason, detail: str) -> None:
         """Account for all that was not begun."""
-        state = State.SKIPPED if reason in _OURS else State.FAILED
+        self._leave_as(State.SKIPPED if reason in _OURS else State.FAILED, reason, detail)
+
+    def _leave_as(self, state: State, reason: Reason, detail: str) -> None:
         changes = [change for change in _changes(self.steps) if change.id not in self.outcomes]
         self._keep([Outcome(change.id, state, reason, detail, begun=False) for change in changes], settle=True)
 
@@ -139,7 +141,8 @@ class _Applying:
     def _check_clock(self, payload: Mapping[str, Json]) -> None:
         offset = float(payload["clock"]) - self.work.now().timestamp()
         limit = self.work.settings.guards.max_clock_skew_seconds
-        if not abs(offset) <= limit:
+        goes_by_age = any(change.action is not Action.RESTORE_FILE for change in _changes(self.steps))
+        if goes_by_age and not abs(offset) <= limit:
             raise RemoteError(Reason.CLOCK_SKEW, f"the host's clock is {offset:+.0f} s off by now")
 
     def _request(self) -> dict[str, Json]:
@@ -174,6 +177,10 @@ class _Applying:
 
     def _permit(self, step: Step) -> bool:
         """Ask for one step; a no leaves it and all that follow, and the helper ends with its input."""
+        failed = self._failed_upgrade() if _is_reboot(step) else ""
+        if failed:
+            self._leave_as(State.SKIPPED, Reason.UNHEALTHY, f"no reboot after an upgrade that failed: {failed}")
+            return False
         objection = self.brakes.objection(self.host, len(step.changes))
         if objection is not Reason.NONE:
             self.leave(objection, "")
@@ -181,6 +188,13 @@ class _Applying:
         self.in_hand = step
         self.work.progress.host(self.host.name, None, step.changes[0].name)
         return True
+
+    def _failed_upgrade(self) -> str:
+        """What this run has made of the host's packages and must not be rebooted into, empty when all is well."""
+        ids = [change.id for change in _changes(self.steps) if change.action in _PACKAGES]
+        made = [self.outcomes[one] for one in ids if one in self.outcomes]
+        bad = [one for one in made if one.state in (State.FAILED, State.UNKNOWN)]
+        return bad[0].detail or bad[0].reason.value if bad else ""
 
     def _reply(self, payload: Mapping[str, Json]) -> Mapping[str, Json]:
         """The answer to what the step in hand asks; each question passes the brakes that cost no budget."""
@@ -215,6 +229,13 @@ class _Applying:
 
 _OURS = GUARD_REASONS | {Reason.BUSY}
 """A no of our own; any other reason means that what was wanted could not be done."""
+
+
+_PACKAGES = (Action.UPGRADE_PACKAGE, Action.REPAIR_PACKAGES)
+
+
+def _is_reboot(step: Step) -> bool:
+    return any(change.action is Action.REBOOT_HOST for change in step.changes)
 
 
 def _changes(steps: Sequence[Step]) -> Iterator[Change]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from maintenancebot.engine import applying, probing, reporting, waves
+from maintenancebot.engine import applying, pinging, probing, reporting, waves
 from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.making import GRACE_SECONDS, Job
@@ -18,7 +18,6 @@ from maintenancebot.model import Change, Decision, Host, HostReport, Outcome, Re
 from maintenancebot.plan.document import HostPlan, NotPlanned, Plan
 from maintenancebot.policy import gate
 from maintenancebot.policy.gate import Guards
-from maintenancebot.policy.waves import UNREACHED
 from maintenancebot.remote.fanout import FanOut, OverdueError
 from maintenancebot.settings import PackageUpdateTask, Task, Waves
 
@@ -44,6 +43,7 @@ class Seen:
 
     plan: Plan
     looked: Mapping[str, Looked]  # by host name; a name whose machine is already in the run has no plan
+    fresh: bool = True  # false for a plan that was made earlier
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def given(plan: Plan, selected: Sequence[Selected]) -> Seen:
     for item in plan.not_planned:
         if item.host in hosts:
             looked[item.host] = Looked(hosts[item.host], reason=item.reason, detail=f"when planned: {item.detail}")
-    return Seen(plan, looked)
+    return Seen(plan, looked, fresh=False)
 
 
 def with_recalled(given: Seen, asked: Seen) -> Seen:
@@ -134,18 +134,30 @@ def judge(selected: Sequence[Selected], seen: Seen, work: Work, guards: Mapping[
     return Judged(seen, decisions)
 
 
-def make(selected: Sequence[Selected], judged: Judged, work: Work, ledger: Ledger, brakes: Brakes) -> Judged:
-    """Make what the gate allowed, host by host in parallel, each recorded before and after."""
+def make(
+    selected: Sequence[Selected],
+    judged: Judged,
+    work: Work,
+    ledger: Ledger,
+    brakes: Brakes,
+    *,
+    fleet: Sequence[Host] = (),
+) -> Judged:
+    """Make what the gate allowed, host by host in parallel, each recorded before and after.
+
+    `fleet` has the inventory's hosts: those of a quorum group count even when this run is not for them.
+    """
     todo, failed = _todo(selected, judged, work)
     turns = _turns(todo, judged)
-    made = waves.make(turns, _quorums_down(judged), work, ledger, brakes)
+    made = waves.make(turns, _quorums_down(judged, turns, work, fleet), work, ledger, brakes)
     return replace(judged, outcomes={**failed, **made})
 
 
-def order(selected: Sequence[Selected], judged: Judged, work: Work) -> str:
+def order(selected: Sequence[Selected], judged: Judged, work: Work, *, fleet: Sequence[Host] = ()) -> list[str]:
     """In words: who is upgraded first, and how many follow; empty when nothing waits for its turn."""
     todo, _ = _todo(selected, judged, work)
-    return waves.in_words(_turns(todo, judged), _quorums_down(judged))
+    turns = _turns(todo, judged)
+    return list(filter(None, [waves.in_words(turns, _quorums_down(judged, turns, work, fleet))]))
 
 
 def host_reports(selected: Sequence[Selected], judged: Judged) -> tuple[HostReport, ...]:
@@ -208,10 +220,24 @@ def _rules(item: Selected, steps: Sequence[Step]) -> Waves | None:
     return next((t.waves for t in item.tasks if isinstance(t, PackageUpdateTask) and t.name in staged), None)
 
 
-def _quorums_down(judged: Judged) -> frozenset[str]:
-    """Quorum groups of which a host could not be reached when the fleet was looked at."""
-    looked = judged.seen.looked.values()
-    return frozenset(one.host.quorum for one in looked if one.host.quorum and one.reason in UNREACHED)
+def _quorums_down(judged: Judged, turns: Sequence[Turn], work: Work, fleet: Sequence[Host]) -> frozenset[str]:
+    """Quorum groups of which a host is in maintenance, or could not be looked at, whatever the reason.
+
+    Members that were not looked at now, as after `--host` or with the plan of a file, are asked for a sign of life.
+    """
+    seen = judged.seen.looked.values()
+    down = [one.host for one in seen if one.plan is None and one.reason not in _STANDS]
+    wanted = {turn.member.quorum for turn in turns if turn.rules is not None} - {"", *(host.quorum for host in down)}
+    known = judged.seen.looked if judged.seen.fresh else {}
+    unseen = [host for host in fleet if host.quorum in wanted and host.name not in known]
+    silent = {one.host for one in pinging.ping(unseen, work) if one.state is not State.DONE} if unseen else set()
+    down += [host for host in unseen if host.name in silent]
+    flagged = [host for host in (*fleet, *(one.host for one in seen)) if host.maintenance]
+    return frozenset(host.quorum for host in (*down, *flagged) if host.quorum)
+
+
+_STANDS = frozenset({Reason.SAME_MACHINE, Reason.NOT_SELECTED, Reason.INTERRUPTED})
+"""Why there is no plan for a host that may be well all the same."""
 
 
 def _allowed_steps(item: Selected, judged: Judged, work: Work) -> list[Step]:

@@ -36,6 +36,7 @@ def read(store: Store, selected: Sequence[Selected], plan: Plan, work: Work) -> 
     left = actions_left(store, work, now)
     approved = store.approvals.approved_changes(at=now)
     frozen = windows.freeze_reason(work.settings, now)
+    known_bad = _known_bad(plan)
     return {
         host.host: Guards(
             stopped=f"stopped by {stop.by}: {stop.reason}" if stop else "",
@@ -47,6 +48,7 @@ def read(store: Store, selected: Sequence[Selected], plan: Plan, work: Work) -> 
             actions_left=left,
             fleet_share=changing / max(work.fleet, len(selected), 1),
             approved=approved,
+            known_bad=known_bad,
         )
         for host in plan.hosts
     }
@@ -59,6 +61,21 @@ def actions_left(store: Store, work: Work, now: datetime) -> int:
         last_hour=store.audit.actions_since(now - timedelta(hours=1)),
         last_day=store.audit.actions_since(now - timedelta(days=1)),
     )
+
+
+def _known_bad(plan: Plan) -> dict[tuple[str, str], list[str]]:
+    """(package, version) -> the hosts on which it failed before, as they noted it themselves."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for host in plan.hosts:
+        rows = [row for task in host.tasks for row in _rows(task.facts.get("known_bad"))]
+        for package, version in sorted(set(rows)):
+            found.setdefault((package, version), []).append(host.host)
+    return found
+
+
+def _rows(told: Json) -> list[tuple[str, str]]:
+    rows = told if isinstance(told, list) else []
+    return [(str(row[0]), str(row[1])) for row in rows if isinstance(row, list) and len(row) == 2]
 
 
 class RefreshBook:

@@ -34,10 +34,11 @@ def make(jobs: Sequence[Job], work: Work, ledger: Ledger, brakes: Brakes) -> dic
     def one(job: Job) -> None:
         made = outcomes[job.host.name]
         applying.apply(job.host, job.machine_id, job.steps, job.acting, work, ledger, brakes, made)
-        reboots.follow(job.host, job.steps, made, work, ledger)
+        reboots.follow(job.host, job.machine_id, job.steps, made, work, ledger)
 
     ssh = work.settings.ssh
-    limit = ssh.connect_timeout + ssh.login_timeout + ssh.apply_deadline + reboots.LIMIT_SECONDS + GRACE_SECONDS
+    reboot = max((reboots.longest(job.steps, work) for job in jobs), default=0.0)
+    limit = ssh.connect_timeout + ssh.login_timeout + ssh.apply_deadline + reboot + GRACE_SECONDS
     work.progress.start(len(jobs), "apply")
     for job, result in FanOut(one, ssh.parallel, limit).results(jobs):
         name = job.host.name

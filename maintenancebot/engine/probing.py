@@ -79,14 +79,19 @@ def look(
         session.close()
 
 
-def ask_one(host: Host, op: str, args: Mapping[str, Json], work: Work) -> tuple[HostPlan, ProbeResult]:
-    """Ask a host one operation outside of any task; its identity as a plan without tasks. Raises RemoteError."""
-    plan, _, results = ask(host, {op: args}, work)
+def ask_one(
+    host: Host, op: str, args: Mapping[str, Json], work: Work, *, deadline: float = 0
+) -> tuple[HostPlan, ProbeResult]:
+    """Ask a host one operation outside of any task; its identity as a plan without tasks. Raises RemoteError.
+
+    `deadline` in seconds stands for that of the settings.
+    """
+    plan, _, results = ask(host, {op: args}, work, deadline=deadline)
     return plan, results[op]
 
 
 def ask(
-    host: Host, asked: Mapping[str, Mapping[str, Json]], work: Work
+    host: Host, asked: Mapping[str, Mapping[str, Json]], work: Work, *, deadline: float = 0
 ) -> tuple[HostPlan, HostFacts, dict[str, ProbeResult]]:
     """Ask a host several operations, each by its name, in one execution. Raises RemoteError."""
     session = work.connect(host)
@@ -94,7 +99,7 @@ def ask(
         probed_at = work.now()
         request = probe_request(host, (), work.settings, probed_at)
         request["tasks"] = [{"id": op, "op": op, "args": dict(args)} for op, args in asked.items()]
-        answer = _ask(session, request, work)
+        answer = _ask(session, request, work, deadline)
         assert answer.facts is not None
         return _plan(host, (), work, answer, session, probed_at), answer.facts, answer.ended
     finally:
@@ -131,10 +136,11 @@ def probe_request(
     }
 
 
-def _ask(session: Session, request: Mapping[str, Json], work: Work) -> _Answer:
+def _ask(session: Session, request: Mapping[str, Json], work: Work, deadline: float = 0) -> _Answer:
     ssh = work.settings.ssh
     answer = _Answer()
-    for kind, payload in HelperCall(session, request, Limits(ssh.idle_timeout, ssh.probe_deadline)).frames():
+    limits = Limits(ssh.idle_timeout, deadline or ssh.probe_deadline)
+    for kind, payload in HelperCall(session, request, limits).frames():
         _take(answer, kind, payload, work.now())
     if answer.facts is None or any(item["id"] not in answer.ended for item in request["tasks"]):
         raise RemoteError(Reason.GARBLED, "the answer is incomplete")

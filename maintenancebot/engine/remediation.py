@@ -101,7 +101,8 @@ def _plan(
 ) -> TaskPlan:
     looked = results[DISK_PROBE.OP]
     if looked.state is not State.DONE:
-        return TaskPlan(TASK, TaskType.CLEANUP, looked.state, looked.reason, looked.detail)
+        state = State.FAILED if looked.reason is Reason.MISSING else looked.state  # nothing was healed by a wrong name
+        return TaskPlan(TASK, TaskType.CLEANUP, state, looked.reason, looked.detail)
     try:
         cleanup = _cleanup(host, task, facts, results, work)
         items = TRASH_PROBE.items(host.name, results[TRASH_PROBE.OP].findings)

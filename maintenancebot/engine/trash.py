@@ -13,13 +13,27 @@ from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.probing import Looked
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import RemoteError, UsageError
-from maintenancebot.model import Change, Host, Outcome, Reason, State, Step, TaskType
+from maintenancebot.model import (
+    Change,
+    ChangeReport,
+    Host,
+    HostReport,
+    Outcome,
+    Reason,
+    State,
+    Step,
+    TaskReport,
+    TaskType,
+)
 from maintenancebot.plan import trash as planner
 from maintenancebot.plan.document import HostPlan, Plan, TaskPlan
 from maintenancebot.plan.inputs import ProbeResult
 from maintenancebot.policy import gate
 from maintenancebot.remote.fanout import FanOut
 from maintenancebot.store import Store
+
+UNREADABLE = "unreadable"
+"""State of an item whose record does not tell where it came from."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,8 @@ def restore(host: Host, found: Found, to: str, work: Work, store: Store) -> Outc
     """Give one item back, on the machine where it was found."""
     plan = found.plan
     step = TRASH.restore_step(found.item, to)
+    if found.item.state == UNREADABLE:
+        return Outcome(step.changes[0].id, State.SKIPPED, Reason.UNREADABLE, found.item.detail)
     task = TaskPlan(step.task, TaskType.CLEANUP, State.PLANNED, changes=step.changes)
     host_plan = HostPlan(host.name, plan.machine_id, plan.boot_id, plan.probed_at, plan.clock_offset, (task,))
     sealed = Plan(work.run_id, plan.probed_at, plan.probed_at, work.settings.digest, (host_plan,)).sealed()
@@ -81,6 +97,16 @@ def restore(host: Host, found: Found, to: str, work: Work, store: Store) -> Outc
     ledger = Ledger(store, work.run_id, sealed.digest, work.now)
     outcomes = applying.apply(host, plan.machine_id, [step], {step.task: TRASH}, work, ledger, Brakes(work, ledger))
     return outcomes[decision.change_id]
+
+
+def restored(host: Host, found: Found, to: str, outcome: Outcome) -> HostReport:
+    """What became of a restore, in the form of a run's report."""
+    step = TRASH.restore_step(found.item, to)
+    state, reason = outcome.state, outcome.reason
+    changes = tuple(ChangeReport(one, state, reason, outcome.detail, outcome.measured) for one in step.changes)
+    return HostReport(
+        host.name, state, reason, tasks=(TaskReport(step.task, TaskType.CLEANUP, state, reason, "", changes),)
+    )
 
 
 def plan_purge(hosts: Sequence[Host], wanted: Sequence[str], work: Work) -> Seen:

@@ -63,8 +63,8 @@ class Line:
     def next(self) -> list[Turn]:
         """The next wave; empty when nobody may go any more. Hosts of one set of rules go before those of the next."""
         self._wave = []
-        rules = next((turn.rules for turn in self._waiting if turn.member.quorum not in self._course.down), None)
-        if rules is not None and not is_over(self._course, rules):
+        rules = next((turn.rules for turn in self._waiting if self._may_go(turn)), None)
+        if rules is not None:
             same = [turn for turn in self._waiting if turn.rules == rules]
             wave, self._canaries = next_wave([turn.member for turn in same], self._course, rules)
             names = {member.name for member in wave}
@@ -82,11 +82,15 @@ class Line:
         """Those whose turn never came, and why."""
         return [(turn, *self._refusal(turn)) for turn in self._waiting]
 
+    def _may_go(self, turn: Turn) -> bool:
+        over = turn.rules is None or is_over(self._course, turn.rules)
+        return not over and turn.member.quorum not in self._course.down
+
     def _refusal(self, turn: Turn) -> tuple[Reason, str]:
         failed = ", ".join(sorted(self._course.failed))
         if turn.rules is not None and is_over(self._course, turn.rules):
             return Reason.WAVE_STOPPED, f"failed: {failed}; {turn.rules.max_failures} may fail"
-        return Reason.QUORUM, f"another host of {turn.member.quorum} is not well"
+        return Reason.QUORUM, f"another host of {turn.member.quorum} is down, not well, or in maintenance"
 
 
 def make(turns: Sequence[Turn], quorums_down: frozenset[str], work: Work, ledger: Ledger, brakes: Brakes) -> Made:
@@ -95,7 +99,11 @@ def make(turns: Sequence[Turn], quorums_down: frozenset[str], work: Work, ledger
     at_once = [turn.job for turn in turns if turn.rules is None]
     made: Made = {}
     while wave := line.next():
-        made.update(making.make([*at_once, *(turn.job for turn in wave)], work, ledger, brakes))
+        held = {turn.name: said for turn in wave if (said := brakes.objection(turn.job.host, 0)) is not Reason.NONE}
+        jobs = [*at_once, *(turn.job for turn in wave if turn.name not in held)]
+        if jobs:
+            made.update(making.make(jobs, work, ledger, brakes))
+        made.update({turn.name: _held(turn, held[turn.name], work) for turn in wave if turn.name in held})
         at_once = []
         line.learn(made)
     left = line.left()
@@ -103,20 +111,34 @@ def make(turns: Sequence[Turn], quorums_down: frozenset[str], work: Work, ledger
     if at_once or rests:
         made.update(making.make([*at_once, *rests], work, ledger, brakes))
     for turn, reason, detail in left:
+        if work.stop.is_set():  # what was in hand is unknown for that alone, and did not fail
+            reason, detail = Reason.INTERRUPTED, ""
         made[turn.name] = {**made.get(turn.name, {}), **_refused(turn, reason, detail)}
         work.progress.host(turn.name, State.SKIPPED, detail)
     return made
 
 
 def in_words(turns: Sequence[Turn], quorums_down: frozenset[str]) -> str:
-    """Who is first and how many follow, for a plan's reader; empty when nobody waits."""
+    """Who is first, how many follow, and who is left, for a plan's reader; empty when nobody waits."""
     staged = [turn for turn in turns if turn.rules is not None]
+    left = [turn.name for turn in staged if turn.member.quorum in quorums_down]
     first = [turn.name for turn in Line(turns, quorums_down).next()]
-    if not first or len(staged) == 1:
-        return ""
-    named = ", ".join(first[:5]) + (f" and {len(first) - 5} more" if len(first) > 5 else "")
-    more = len(staged) - len(first)
-    return f"upgrades begin with {named}" + (f"; {more} more follow in waves" if more else "")
+    more = len(staged) - len(first) - len(left)
+    parts = [f"upgrades begin with {_listed(first)}"] if first and len(staged) > 1 else []
+    parts += [f"{more} more follow in waves"] if more else []
+    parts += [f"{_listed(left)} left: another host of the quorum group is down or in maintenance"] if left else []
+    return "; ".join(parts)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _held(turn: Turn, reason: Reason, work: Work) -> Mapping[str, Outcome]:
+    """All of a job whose turn came when a brake was on: nobody even logs in."""
+    work.progress.host(turn.name, State.SKIPPED, reason.value)
+    ids = [change.id for step in turn.job.steps for change in step.changes]
+    return {one: Outcome(one, State.SKIPPED, reason, begun=False) for one in ids}
 
 
 def _refused(turn: Turn, reason: Reason, detail: str) -> dict[str, Outcome]:

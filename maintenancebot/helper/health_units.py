@@ -9,6 +9,7 @@ from . import frames, tools
 PROPERTIES = (
     *("Id", "LoadState", "ActiveState", "SubState", "Type", "Result", "NRestarts", "InvocationID", "Transient"),
     *("ActiveEnterTimestampMonotonic", "FragmentPath", "BusName", "TriggeredBy", "WantedBy", "RequiredBy"),
+    *("ConditionResult", "ConditionTimestampMonotonic"),
 )
 KINDS = ("*.service", "*.socket", "*.timer", "*.mount", "*.path")
 OURS = (
@@ -56,6 +57,7 @@ def parse(text, now):
 def about(said, now):
     """One unit, as a record keeps it."""
     since = number(said.get("ActiveEnterTimestampMonotonic")) / 1e6
+    asked = number(said.get("ConditionTimestampMonotonic")) and said.get("ConditionResult") == "no"
     return {
         "load": said.get("LoadState", ""),
         "state": said.get("ActiveState", ""),
@@ -66,6 +68,7 @@ def about(said, now):
         "age": int(now - since) if since else None,
         "file": said.get("FragmentPath", ""),
         "wanted": bool(said.get("WantedBy") or said.get("RequiredBy")),
+        "needless": bool(asked and said.get("Type") == "oneshot"),
         "on_demand": bool(said.get("BusName") or said.get("TriggeredBy")),
     }
 
@@ -80,6 +83,8 @@ def compare(before, after, args):
     bad = {}
     for name, was in before.items():
         now = after.get(name)
+        if now is not None and now["needless"] and now["state"] == "inactive":
+            continue  # work of an earlier boot: by its own condition there is nothing to do in this one
         if counts(name, was, args) and (now is None or now["state"] not in UP or flapping(now)):
             bad[name] = fault(now)
     for name, now in after.items():

@@ -18,6 +18,11 @@ def noted():
     return {(row["package"], row["version"]): words(row) for row in rollback.known_bad()}
 
 
+def pairs():
+    """The same as [[package, version]], for the controller: other hosts are spared them."""
+    return sorted(list(pair) for pair in noted())
+
+
 def words(row):
     """For people: why and when a version failed."""
     day = time.strftime("%Y-%m-%d", time.gmtime(float(row.get("at") or 0)))

@@ -4,7 +4,7 @@ import json
 import os
 import stat
 
-from . import walk
+from . import shape, walk
 
 FORMAT = 2
 READ = (1, 2)
@@ -25,6 +25,7 @@ def load(folder):
     record = read(folder, NAME)
     if record.get("format") not in READ:
         raise walk.Refused("unreadable", "record format %r is not one of %s" % (record.get("format"), list(READ)))
+    shape.check(record)
     return record
 
 
@@ -62,7 +63,7 @@ def read(folder, name):
     with os.fdopen(fd, "rb") as stream:
         try:
             record = json.loads(stream.read(CAP).decode("ascii"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise walk.Refused("unreadable", "damaged record: %s" % error) from error
     if not isinstance(record, dict):
         raise walk.Refused("unreadable", "damaged record")

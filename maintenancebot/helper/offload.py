@@ -8,8 +8,7 @@ import hashlib
 import os
 import time
 
-from . import frames, transfer, walk
-from .manifest import write_all
+from . import frames, packing, transfer, walk
 from .pulse import Pulse
 
 TRIES = 3
@@ -37,11 +36,15 @@ def upload(fd, record, args, out):
         raise
 
 
-def fetch(record, write_fd, out):
-    """Write what the object store holds of an item to an empty open file, and compare it. Raises Refused."""
+def fetch(record, write_fd, out, holes=False):
+    """Write what the object store holds of an item to an empty open file, and compare it. Raises Refused.
+
+    With `holes` long runs of zeros take no space.
+    """
     transfer.must_be_possible()
     place = _place(record)
-    _take(_Sink(place["size"], write_fd), place["sha256"], out, "offload_get", item=record["id"], place=place)
+    _take(_Sink(place["size"], write_fd, holes), place["sha256"], out, "offload_get", item=record["id"], place=place)
+    os.ftruncate(write_fd, place["size"])  # it may end with a hole
 
 
 def forget(record, out):
@@ -157,8 +160,8 @@ class _Part:
 class _Sink:
     """Takes what the store sends, never more than there should be; without a descriptor it only looks."""
 
-    def __init__(self, size, fd=None):
-        self.size, self._fd = size, fd
+    def __init__(self, size, fd=None, holes=False):
+        self.size, self._fd, self._holes = size, fd, holes
         self._empty()
 
     def _empty(self):
@@ -180,7 +183,7 @@ class _Sink:
             raise walk.Refused("offload_failed", "the store holds more than was stored")
         self.digest.update(data)
         if self._fd is not None:
-            write_all(self._fd, data)
+            packing.write(self._fd, data, self._holes)
         self.at += len(data)
 
 

@@ -42,16 +42,24 @@ def unpack(source, target, out, holes):
     size, digest = 0, hashlib.sha256()
     for data in _unpacked(source, out):
         digest.update(data)
-        for start in range(0, len(data), RUN if holes else CHUNK):
-            part = data[start : start + (RUN if holes else CHUNK)]
-            if holes and part.count(0) == len(part):
-                os.lseek(target, len(part), os.SEEK_CUR)
-            else:
-                write_all(target, part)
+        write(target, data, holes)
         size += len(data)
     os.ftruncate(target, size)
     os.fsync(target)
     return digest.hexdigest()
+
+
+def write(target, data, holes):
+    """Write all bytes, with holes for long runs of zeros if wanted; the file gets its size from the caller then."""
+    if not holes:
+        write_all(target, data)
+        return
+    for start in range(0, len(data), RUN):
+        part = data[start : start + RUN]
+        if part.count(0) == len(part):
+            os.lseek(target, len(part), os.SEEK_CUR)
+        else:
+            write_all(target, part)
 
 
 def digest(source, out):

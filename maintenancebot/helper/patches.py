@@ -87,6 +87,7 @@ class Look:
             "broken": dpkg.broken(self.found)[: dpkg.TOLD],
             "reboot": restarts.reboot(),
             "stale": restarts.outdated(),
+            "known_bad": known_bad.pairs(),
         }
 
     def assess(self):

@@ -8,6 +8,7 @@ from . import facts, folders, frames, manifest, usage, walk
 FOLDER = b"maintenancebot"
 TRASH = b"trash"
 NOTES = b"places"
+FSTAB = "/etc/fstab"
 IN_MEMORY = frozenset(["tmpfs", "ramfs"])
 
 
@@ -80,6 +81,14 @@ def must_stay(passed, path):
             raise walk.Refused("write_error", "no trash at %s: others could move it away" % path)
 
 
+def must_be_mounted(path):
+    """Raise Refused when fstab has a mount on the way that is not there: it would hide what is put below it."""
+    mounted = {row["path"] for row in facts.mount_table()}
+    for point in _wanted_mounts():
+        if (path + b"/").startswith(point.rstrip(b"/") + b"/") and point not in mounted:
+            raise walk.Refused("other_file_system", "%s is not mounted" % frames.text(point))
+
+
 def must_be_another(fd, origin, path):
     rows = {row["id"]: row for row in facts.mount_table()}
     here, there = rows.get(walk.mount_id(fd)), rows.get(walk.mount_id(origin))
@@ -98,6 +107,16 @@ def path_of(base, outer):
 def parts_of(path):
     """The components of a path, as bytes."""
     return [part for part in path.split(b"/") if part]
+
+
+def _wanted_mounts():
+    """The mount points of fstab."""
+    try:
+        with open(FSTAB, "rb") as stream:
+            rows = [line.split() for line in stream if not line.lstrip().startswith(b"#")]
+    except OSError:
+        return []
+    return [facts.unescape(row[1]).rstrip(b"/") or b"/" for row in rows if len(row) > 1 and row[1].startswith(b"/")]
 
 
 def _noted(folder):

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from . import dpkg, facts, frames, health, restarts, results, tools, unit
+from . import dpkg, facts, frames, health, restarts, results, rpm, rpm_history, tools, unit
 
 RECORD = "reboot.json"
 DELAY_SECONDS = 5
@@ -13,6 +13,7 @@ DELAY_SECONDS = 5
 UNIT = "maintenancebot-reboot"
 SCHEDULED = "/run/systemd/shutdown/scheduled"
 BOOT_SECONDS = 300
+RECALL_SECONDS = 20
 HEALTH = {"settle_seconds": 20, "http": [], "tcp": [], "ignore_units": []}
 
 
@@ -49,21 +50,48 @@ def against(wanted, step, out):
         return "skipped", "changed_since", "the host was rebooted since"
     if not os.path.isdir("/run/systemd/system") or not tools.find("systemd-run"):
         return "skipped", "unsupported", "reboots need systemd"
+    if on_its_way():
+        return "nothing", "up_to_date", "the reboot of another task is on its way"
     failed = failed_upgrade(step.get("run"))
     if failed:
         return "skipped", "unhealthy", "the upgrade before it failed: " + failed
     if not due():
         return "nothing", "up_to_date", "no reboot is due any more"
-    broken = dpkg.interrupted() or dpkg.broken(dpkg.packages())
-    if broken:
+    if in_vain():
+        return "skipped", "no_effect", "the last reboot did not change it: " + "; ".join(in_vain())
+    if half_done():
         return "skipped", "packages_broken", "no reboot with half-done packages"
     busy = at_work() or inhibitors(out)
     return ("skipped", "busy", busy) if busy else None
 
 
+def half_done():
+    """Whether packages are between two states, by whichever database the host has."""
+    dpkg_says = os.path.exists(dpkg.STATUS) and (dpkg.interrupted() or dpkg.broken(dpkg.packages()))
+    return bool(dpkg_says or rpm_history.interrupted())
+
+
 def due():
     """Whether a signal for a reboot is there now, after the upgrades that came before."""
     return restarts.reboot()["required"] is True or bool(restarts.deleted_code("/proc/1"))
+
+
+def on_its_way():
+    """Whether our own reboot is scheduled already, by an earlier step."""
+    return tools.run([tools.find("systemctl"), "--quiet", "is-active", UNIT + ".timer"], limit=30).ok
+
+
+def in_vain():
+    """The signals that our last reboot was for and that are there still, if there is no other: no loop of reboots.
+
+    A newer kernel that the boot loader does not start is one; the flag in /run does not outlive a reboot.
+    """
+    record = read()
+    if not record or record.get("boot_id") == facts.boot_id() or restarts.deleted_code("/proc/1"):
+        return []
+    signals = [one for one in restarts.reboot().get("signals", []) if one.startswith("kernel ")]
+    known = [one for one in signals if one in record.get("why", [])]
+    return known if known == restarts.reboot().get("signals", []) else []
 
 
 def failed_upgrade(run_id):
@@ -83,7 +111,7 @@ def at_work():
             return "%s still runs, see %s" % (run.name, run.log)
     if os.path.exists(SCHEDULED):
         return "a shutdown is scheduled already"
-    holders = [dpkg.holder(lock) for lock in dpkg.LOCKS]
+    holders = [dpkg.holder(lock) for lock in (*dpkg.LOCKS, *rpm.LOCKS)]
     return next(("%s is at work" % who for who in holders if who), "")
 
 
@@ -128,6 +156,7 @@ def probe(args, out):
         return results.Result("unknown", "unfinished", "the record of what ran before is not there", found)
     booted(out)
     found["bad"] = health.watch(record["before"], record["health"], out)
+    found["signals"] = restarts.reboot().get("signals", [])
     return results.Result(detail=health.words(found["bad"]), facts=found)
 
 
@@ -140,15 +169,17 @@ def read():
         return {}
 
 
-def booted(out):
-    """Wait until systemd is done with starting, for a while."""
-    end = time.monotonic() + BOOT_SECONDS
+def booted(out, seconds=BOOT_SECONDS):
+    """Wait until systemd is done with starting, for a while; whether it is."""
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         answer = tools.run([tools.find("systemctl"), "is-system-running"], limit=30)
         if frames.text(answer.stdout).strip() not in ("initializing", "starting"):
-            break
-        out.alive("waits until the host has booted")
+            return True
+        if out is not None:
+            out.alive("waits until the host has booted")
         time.sleep(1)
+    return False
 
 
 def recall(change):
@@ -159,7 +190,11 @@ def recall(change):
             return results.outcome(change["id"], "skipped", "not_started", "not rebooted")
         return results.outcome(change["id"], "unknown", "unfinished", "rebooted, and not by a record of ours")
     if facts.boot_id() == record["boot_id"]:
+        if on_its_way():
+            return results.outcome(change["id"], "unknown", "busy", "it is about to happen")
         return results.outcome(change["id"], "failed", "not_back", "it was scheduled, and has not happened")
+    if not booted(None, RECALL_SECONDS):
+        return results.outcome(change["id"], "unknown", "busy", "rebooted, and still starting")
     bad = health.watch(record["before"], dict(record["health"], settle_seconds=0), None)
     if bad:
         return results.outcome(change["id"], "failed", "unhealthy", "rebooted; " + health.words(bad), bad=bad)

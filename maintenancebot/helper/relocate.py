@@ -81,13 +81,15 @@ def _pack(item, out):
 
 
 def _guard(packed, limit):
-    """Stops a compression that gains nothing, or takes the last space of the disk."""
+    """Stops a compression that gains nothing, or takes the last space of the disk.
+
+    What is kept for root may be used: it is given back at once, and users have often left no more than that.
+    """
 
     def check():
         if os.fstat(packed).st_blocks * 512 >= limit:
             raise walk.Refused("no_effect", "it does not get smaller")
-        room = os.fstatvfs(packed)
-        if room.f_bavail * room.f_frsize < SPARE:
+        if free_bytes(packed) < SPARE:
             raise walk.Refused("no_space", "the compressed bytes do not fit beside the file")
 
     return check

@@ -136,7 +136,7 @@ def _fetched(item, target, out):
     from . import offload
 
     if item.record.get("form") != "gzip":
-        offload.fetch(item.record, target, out)
+        offload.fetch(item.record, target, out, _has_holes(item.record))
         os.fsync(target)
         return faithful.digest(target, out)
     manifest.remove(item.fd, PARTIAL)

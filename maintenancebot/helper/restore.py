@@ -86,16 +86,18 @@ def _open_parent(parts, item, elsewhere):
     """The folder that the file goes to; its own missing folders are made again."""
     anchor = len(parts) if elsewhere else len(globs.components(item.record["root"]))
     try:
-        return walk.descend(parts[:-1], anchor)[0]
+        if elsewhere:
+            return walk.descend(parts[:-1], anchor)[0]
+        return _rebuild(parts[:-1], anchor, item.record["parents"])
     except walk.Refused as error:
-        if error.reason != "vanished" or elsewhere:
+        if error.reason != "vanished":
             raise
-    return _rebuild(parts[:-1], anchor, item.record["parents"])
+        raise walk.Refused("missing", "the folder must exist: %s" % error.detail) from error
 
 
 def _rebuild(parts, anchor, recorded):
     """Make the missing folders with the owner and mode that they had; the allowed tree itself must exist."""
-    depth = len(parts)
+    depth = len(parts) + 1
     while depth > anchor:
         depth -= 1
         try:

@@ -89,6 +89,7 @@ class Look:
             "reboot": self.reboot(),
             "stale": restarts.outdated(),
             "module_streams": module_streams(),
+            "known_bad": known_bad.pairs(),
         }
 
     def reboot(self):

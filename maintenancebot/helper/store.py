@@ -116,6 +116,7 @@ def elsewhere(path, origin):
     parts = [frames.raw(part) for part in path.split("/") if part]
     if not path.startswith("/") or len(parts) < 2 or any(part in (b".", b"..") for part in parts):
         raise walk.Refused("not_allowed", "%s is no place for a trash" % path)
+    places.must_be_mounted(walk.join(parts))
     parent, passed = walk.descend(parts[:-1], len(parts))
     try:
         places.must_stay(passed, path)

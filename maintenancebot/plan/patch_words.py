@@ -20,7 +20,7 @@ WAYS_BACK = {
 }
 FACTS = (
     *("manager", "lists_time", "lists_age_seconds", "refreshed", "other_updates", "interrupted", "broken", "stale"),
-    *("module_streams", "without_errata"),
+    *("module_streams", "without_errata", "known_bad"),
 )
 """Facts of the probe that the report shows as they are."""
 

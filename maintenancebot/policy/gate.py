@@ -17,7 +17,7 @@ from maintenancebot.model import (
 )
 from maintenancebot.plan.document import HostPlan, TaskPlan
 from maintenancebot.policy import allowlist
-from maintenancebot.settings import Settings, Task
+from maintenancebot.settings import PackageUpdateTask, Settings, Task
 
 TAKES = frozenset({Action.COMPRESS_FILE, Action.QUARANTINE_FILE})
 """Takes a file from its place."""
@@ -45,6 +45,7 @@ class Guards:
     actions_left: int = 1_000_000  # of the budget
     fleet_share: float = 0.0  # share of the fleet's hosts that this run would change
     approved: frozenset[str] = frozenset()  # ids of changes in approved, unexpired, unused plans
+    known_bad: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)  # (package, version) -> its hosts
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,14 @@ def _window(_: Proposal, guards: Guards) -> str | None:
 
 def _observe(proposal: Proposal, _: Guards) -> str | None:
     return "approval is `observe`" if proposal.task and proposal.task.approval is Autonomy.OBSERVE else None
+
+
+def _known_bad(proposal: Proposal, guards: Guards) -> str | None:
+    if proposal.change.action is not Action.UPGRADE_PACKAGE or not isinstance(proposal.task, PackageUpdateTask):
+        return None
+    pair = str(proposal.change.object.get("package")), str(proposal.change.object.get("to"))
+    failed = guards.known_bad.get(pair, ())
+    return f"failed on {', '.join(failed)}" if len(failed) > proposal.task.waves.max_failures else None
 
 
 def _clock(proposal: Proposal, _: Guards) -> str | None:
@@ -170,6 +179,7 @@ CHECKS: tuple[tuple[Reason, State, Check], ...] = (
     (Reason.FREEZE, State.SKIPPED, _freeze),
     (Reason.OUTSIDE_WINDOW, State.SKIPPED, _window),
     (Reason.OBSERVE_ONLY, State.SKIPPED, _observe),
+    (Reason.KNOWN_BAD, State.SKIPPED, _known_bad),
     (Reason.CLOCK_SKEW, State.SKIPPED, _clock),
     (Reason.NOT_ALLOWED, State.SKIPPED, _allowed),
     (Reason.PROTECTED, State.SKIPPED, _protected),

@@ -325,6 +325,29 @@ def test_what_went_to_the_trash_is_given_back_through_the_same_record(box: Box, 
         assert (store.audit.verify().ok, store.intents.unfinished()) == (True, [])
 
 
+def test_a_restore_is_a_run_with_a_report(box: Box, place: Place) -> None:
+    run(place)
+    (listed,) = app.trash_list(place, (), Silent())
+    app.trash_restore(place, "web-1", listed.items[0].id, None)
+    with app.state(place) as store:
+        newest = store.runs.get(store.runs.latest(1)[0].id)
+    assert newest
+    assert newest.totals
+    assert newest.report
+    assert newest.command == "trash restore"
+    assert (newest.totals["changes"], newest.totals["files_restored"]) == ({"done": 1}, 1)
+    ((one,),) = [task["changes"] for task in newest.report["hosts"][0]["tasks"]]
+    assert (one["action"], one["state"], one["reason"]) == ("restore_file", "done", "verified")
+
+
+def test_a_restore_does_not_depend_on_the_clocks(box: Box, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(place)
+    (listed,) = app.trash_list(place, (), Silent())
+    set_clock(monkeypatch, lambda: clock() + timedelta(days=400))
+    outcome = app.trash_restore(place, "web-1", listed.items[0].id, None)
+    assert (outcome.state, outcome.reason) == (State.DONE, Reason.VERIFIED)
+
+
 def test_a_restore_is_refused_while_everything_is_stopped(box: Box, place: Place) -> None:
     run(place)
     (listed,) = app.trash_list(place, (), Silent())

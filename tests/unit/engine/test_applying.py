@@ -21,13 +21,17 @@ from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import StoreError
 from maintenancebot.model import Action, Change, Host, Json, Outcome, Reason, State, Step, TaskType, Undo
-from maintenancebot.plan.document import make_change
+from maintenancebot.plan.document import TaskPlan, make_change
 from maintenancebot.remote.session import Session
 from maintenancebot.store import Store
 from tests.unit.engine.boxes import DAYS, RUN, Box, Told, cleanup, clock, settings, work
 from tests.unit.engine.scripted import Frame, Scripted, facts
 
 DIGEST = "d" * 64
+UPGRADE = make_change(
+    "web-9", "p", Action.UPGRADE_PACKAGE, name="x=2", identity={"package": "x", "to": "2"}, undo=Undo.NONE
+)
+REBOOT = make_change("web-9", "p", Action.REBOOT_HOST, name="reboot", identity={"boot_id": "b1"}, undo=Undo.NONE)
 FILES = [f"{number}.log" for number in range(6)]
 MOVES = {"logs": SUBJECTS[TaskType.CLEANUP].actions}
 
@@ -586,3 +590,29 @@ def test_only_allowed_changes_become_steps_in_the_plans_order(full_box: Box) -> 
     assert [os.path.basename(step.changes[0].name) for step in steps] == ["0.log", "2.log", "4.log", "5.log"]
     assert {step.task for step in steps} == {"first", "second"}
     assert applying.steps_of(plan, frozenset(), rules.tasks, surroundings) == []
+
+
+def test_a_reboot_comes_after_the_work_of_all_tasks(full_box: Box) -> None:
+    rules = settings({"name": "p", "type": "package_update", "scope": "all"}, cleanup("logs"))
+    surroundings: Work = work([full_box], rules)
+    plan = probing.look(full_box.host, rules.tasks[1:], surroundings).plan
+    assert plan is not None
+    first = TaskPlan("p", TaskType.PACKAGE_UPDATE, State.PLANNED, changes=(UPGRADE, REBOOT))
+    plan = replace(plan, tasks=(first, *plan.tasks))
+    allowed = frozenset(change.id for change in plan.changes)
+    ops = [step.op for step in applying.steps_of(plan, allowed, rules.tasks, surroundings)]
+    assert (ops[0], ops[-1], ops.count("host.reboot")) == ("patches.upgrade", "host.reboot", 1)
+    assert "trash.move" in ops
+
+
+@pytest.mark.parametrize(("version", "rebooted"), [("2", True), ("1", False)])
+def test_no_reboot_after_an_upgrade_that_is_not_well(version: str, rebooted: bool, ledger: Ledger) -> None:
+    steps = [Step("u", "p", "patches.upgrade", (UPGRADE,)), Step("r", "p", "host.reboot", (REBOOT,))]
+    frames = [facts(), ask("u"), HEAR, answer("u", UPGRADE, measured={"installed": version}), ask("r"), HEAR]
+    frames.append(answer("r", REBOOT, state="unknown", reason="unfinished"))
+    surroundings = replace(work([]), connect=lambda host: Scripted(*frames, ahead_seconds=DAYS * 86400))
+    acting = {"p": SUBJECTS[TaskType.PACKAGE_UPDATE].actions}
+    made = make(Host("web-9", "local"), "f" * 32, steps, acting, surroundings, ledger)
+    assert (made[UPGRADE.id].state is State.DONE) is rebooted
+    wanted = (State.UNKNOWN, Reason.UNFINISHED) if rebooted else (State.SKIPPED, Reason.UNHEALTHY)
+    assert _short(made[REBOOT.id]) == wanted

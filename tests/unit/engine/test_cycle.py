@@ -14,7 +14,9 @@ from maintenancebot.engine import cycle, guards
 from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.cycle import Judged, Seen, Selected
 from maintenancebot.engine.ledger import Ledger
+from maintenancebot.engine.probing import Looked
 from maintenancebot.engine.work import Work
+from maintenancebot.errors import RemoteError
 from maintenancebot.model import Action, Decision, Host, HostReport, Reason, State, TaskType, Undo
 from maintenancebot.plan.document import HostPlan, Plan, TaskPlan, make_change
 from maintenancebot.remote.local import LocalSession
@@ -349,3 +351,86 @@ def test_a_host_whose_changes_were_all_refused_is_not_connected_to(box: Box, sto
     }
     judged = make(fleet, Judged(seen, no), surroundings, store)
     assert (len(box.executions), judged.outcomes, store.intents.unfinished()) == (connected, {}, [])
+
+
+class Pair:
+    """Hosts of one quorum group with an upgrade each, as if they had been looked at, and who answers."""
+
+    def __init__(self, **answers: bool) -> None:
+        self.hosts = [Host(name, name, quorum="db") for name in ("db-1", "db-2")]
+        self.answers = {"db-1": True, "db-2": True, **{name.replace("_", "-"): here for name, here in answers.items()}}
+        self.asked: list[str] = []
+        rules = settings({"name": "p", "type": "package_update", "scope": "all"})
+        self.work = replace(work([], rules), connect=self.connect)
+
+    def connect(self, host: Host) -> Any:
+        self.asked.append(host.name)
+        if not self.answers[host.name]:
+            raise RemoteError(Reason.UNREACHABLE, "Connection refused")
+        return Scripted(facts(), host=host)
+
+    def order(self, *names: str, fresh: bool = True, unlooked: Reason | None = None, **more: Any) -> list[str]:
+        """What is said of the first wave when these hosts are selected, and the others stand in the inventory."""
+        fleet = [replace(host, **more) if host.name not in names else host for host in self.hosts]
+        fleet += [Host("web-1", "web-1"), Host("web-2", "web-2")]
+        chosen = selected(
+            *(host for host in fleet if host.name in (*names, "web-1", "web-2")), rules=self.work.settings
+        )
+        plans = tuple(_plan_of(item.host.name) for item in chosen)
+        looked = {item.host.name: Looked(item.host, plan) for item, plan in zip(chosen, plans, strict=True)}
+        if unlooked:
+            looked["db-2"] = Looked(self.hosts[1], reason=unlooked)
+        decisions = {plan.host: {c.id: Decision(c.id, State.PLANNED) for c in plan.changes} for plan in plans}
+        plan = Plan(RUN, clock(), clock(), "c", plans)
+        judged = Judged(Seen(plan, looked, fresh), decisions)
+        return cycle.order(chosen, judged, self.work, fleet=fleet)
+
+
+def _plan_of(host: str) -> HostPlan:
+    change = make_change(host, "p", Action.UPGRADE_PACKAGE, name="x=2", identity={"package": "x"}, undo=Undo.NONE)
+    task = TaskPlan("p", TaskType.PACKAGE_UPDATE, State.PLANNED, changes=(change,))
+    return HostPlan(host, "f" * 32, "b1", clock(), 0.0, (task,))
+
+
+WITH = ["upgrades begin with db-1; 2 more follow in waves"]
+LEFT = "db-1 left: another host of the quorum group is down or in maintenance"
+WITHOUT = [f"upgrades begin with web-1; 1 more follow in waves; {LEFT}"]
+
+
+def test_a_partner_that_is_not_selected_is_asked_for_a_sign_of_life() -> None:
+    assert Pair().order("db-1") == WITH
+    assert Pair(db_2=False).order("db-1") == WITHOUT
+
+
+def test_a_partner_in_maintenance_counts_as_down() -> None:
+    assert Pair().order("db-1", maintenance=True) == WITHOUT
+
+
+@pytest.mark.parametrize("reason", [Reason.HUNG, Reason.DEADLINE, Reason.GARBLED, Reason.UNREACHABLE])
+def test_a_partner_that_could_not_be_looked_at_counts_as_down(reason: Reason) -> None:
+    assert Pair().order("db-1", unlooked=reason) == WITHOUT
+
+
+def test_partners_are_asked_anew_for_a_plan_that_was_made_earlier() -> None:
+    pair = Pair()
+    pair.order("db-1", "db-2")
+    assert pair.asked == []
+    pair.order("db-1", "db-2", fresh=False)
+    assert sorted(pair.asked) == ["db-1", "db-2"]
+
+
+def test_what_hosts_note_as_bad_is_known_for_all_and_odd_notes_are_nobodys_trouble(store: Store) -> None:
+    told: list[Any] = [[["x", "2"], ["x", "2"]], [["x", "2"], ["y", "1"]], "x", None, [1, ["x"], ["z", {}]]]
+    hosts = [Host(f"h{number}", "192.0.2.1") for number in range(len(told))]
+    plans = []
+    for host, rows in zip(hosts, told, strict=True):
+        plan = _plan_of(host.name)
+        plans.append(replace(plan, tasks=(replace(plan.tasks[0], facts={"known_bad": rows}),)))
+    chosen = selected(*hosts)
+    found = guards.read(store, chosen, Plan(RUN, clock(), clock(), "c", tuple(plans)), work([]))
+    bad = found["h0"].known_bad
+    assert {key: list(names) for key, names in bad.items()} == {
+        ("x", "2"): ["h0", "h1"],
+        ("y", "1"): ["h1"],
+        ("z", "{}"): ["h4"],
+    }

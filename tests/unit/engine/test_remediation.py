@@ -87,10 +87,10 @@ FULL = {
 CLEAN = {"patterns": [], "kept": {}, "matched": 0, "tree_files": 0}
 
 
-def diagnosed(*, disk: Any = FULL, cleanup: Any = None, trash: Any = None) -> TaskReport:
+def diagnosed(*, disk: Any = FULL, cleanup: Any = None, trash: Any = None, **looked_as: Any) -> TaskReport:
     frames = [
         facts(),
-        ended("disk", facts=disk),
+        ended("disk", **{"facts": disk, **looked_as}),
         ended("trash", **(trash or {})),
         ended("cleanup", **(cleanup or {"facts": CLEAN})),
     ]
@@ -116,6 +116,12 @@ def test_a_look_that_failed_is_not_the_same_as_nothing_to_free() -> None:
 def test_a_measure_that_is_no_measure_is_unknown(odd: Any) -> None:
     found = diagnosed(disk=odd)
     assert (found.state, found.reason) == (State.UNKNOWN, Reason.GARBLED)
+
+
+@pytest.mark.parametrize(("reason", "state"), [("missing", State.FAILED), ("read_only", State.SKIPPED)])
+def test_a_name_that_is_no_mount_point_is_no_success(reason: str, state: State) -> None:
+    found = diagnosed(state="skipped", reason=reason, detail="/srv is no mount point of this host")
+    assert (found.state, found.reason, found.detail) == (state, Reason(reason), "/srv is no mount point of this host")
 
 
 def test_a_host_that_cannot_be_reached_has_no_plan(box: Box) -> None:

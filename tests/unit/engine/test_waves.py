@@ -125,11 +125,40 @@ def test_a_quorum_group_with_a_host_down_is_left_alone(store: Store) -> None:
     turns = [ward.turn("e1", Waves(), quorum="etcd"), ward.turn("w1", Waves())]
     made = make(ward, turns, store, frozenset({"etcd"}))
     assert short(made["e1"]) == [(State.SKIPPED, Reason.QUORUM)]
-    assert made["e1"][0].detail == "another host of etcd is not well"
+    assert made["e1"][0].detail == "another host of etcd is down, not well, or in maintenance"
     assert short(made["w1"]) == [DONE]
+
+
+def test_each_task_has_its_own_limit_of_failures(store: Store) -> None:
+    ward = Ward(a0=State.FAILED)
+    strict, lenient = Waves(canaries=False), Waves(canaries=False, max_failures=1)
+    turns = [ward.turn("a0", strict), ward.turn("a1", strict), ward.turn("b0", lenient)]
+    made = make(ward, turns, store)
+    assert short(made["a1"]) == [(State.SKIPPED, Reason.WAVE_STOPPED)]
+    assert short(made["b0"]) == [DONE], "one failure is no more than this task allows"
+
+
+def test_after_a_stop_nobody_is_even_connected_to(store: Store) -> None:
+    ward = Ward()
+    turns = [ward.turn(f"h{n}", Waves()) for n in range(4)]
+    store.guard.stop("test", by="ann", at=clock())
+    made = make(ward, turns, store)
+    assert [short(made[f"h{n}"]) for n in range(4)] == [[(State.SKIPPED, Reason.STOPPED)]] * 4
+    assert ward.begun == []
 
 
 @pytest.mark.parametrize(("count", "words"), [(1, ""), (3, "upgrades begin with h0; 2 more follow in waves")])
 def test_the_plan_says_who_is_first(count: int, words: str) -> None:
     ward = Ward()
     assert waves.in_words([ward.turn(f"h{n}", Waves()) for n in range(count)], frozenset()) == words
+
+
+def test_the_rest_after_an_interrupted_host_is_interrupted_too(store: Store) -> None:
+    ward = Ward(h0=State.FAILED)
+    surroundings = replace(work([]), connect=ward.connect, now=lambda: datetime.now(UTC))
+    ledger = Ledger(store, RUN, "d" * 64, clock)
+    turns = [ward.turn(f"h{n}", Waves()) for n in range(3)]
+    brakes = Brakes(surroundings, ledger)
+    surroundings.progress.after = lambda host, name: surroundings.stop.set()  # type: ignore[attr-defined]
+    made = waves.make(turns, frozenset(), surroundings, ledger, brakes)
+    assert [short(list(made[f"h{n}"].values())) for n in (1, 2)] == [[(State.SKIPPED, Reason.INTERRUPTED)]] * 2

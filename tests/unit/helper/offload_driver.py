@@ -1,7 +1,7 @@
 """Runs one function of the helper's offload in whatever Python runs this file; needs nothing newer than Python 3.6.
 
-Standard input: a line of JSON {"root", "function", "path", "record", "args", "constants", "missing"}, then an answer to
-each question. Standard output: a line of JSON for each question, the last one {"result"} or {"refused", "detail"}.
+Standard input: a line of JSON {"root", "function", "path", "record", "args", "more", "constants", "missing"}, then an
+answer to each question. Standard output: a line of JSON for each question, at last {"result"} or {"refused", "detail"}.
 """
 
 import importlib
@@ -46,7 +46,7 @@ def run(request):
     try:
         record = request["record"]
         handed = {"upload": [fd, record, request["args"]], "fetch": [record, fd], "forget": [record]}
-        found = function(*handed[request["function"]], Asking())
+        found = function(*handed[request["function"]], Asking(), **request["more"])
         return {"result": found, "memory": peak()}
     except modules["walk"].Refused as error:
         return {"refused": error.reason, "detail": error.detail}

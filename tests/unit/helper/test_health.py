@@ -52,7 +52,7 @@ class Quiet:
 
 def unit(state: str = "active", sub: str = "running", **more: Any) -> dict[str, Any]:
     plain = {"load": "loaded", "result": "success", "restarts": 0, "start": "one", "age": 100, "file": "/x"}
-    return {**plain, "wanted": True, "on_demand": False, "state": state, "sub": sub, **more}
+    return {**plain, "wanted": True, "on_demand": False, "needless": False, "state": state, "sub": sub, **more}
 
 
 def compared(was: dict[str, Any], now: dict[str, Any] | None, **more: Any) -> dict[str, str]:
@@ -102,6 +102,23 @@ def test_an_active_unit_must_be_active_afterwards(now: dict[str, Any], why: str)
 )
 def test_what_is_no_fault_of_the_upgrade(was: dict[str, Any], now: dict[str, Any] | None) -> None:
     assert compared(was, now) == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "needless"),
+    [
+        ("Type=oneshot\nConditionResult=no\nConditionTimestampMonotonic=9", True),
+        ("Type=simple\nConditionResult=no\nConditionTimestampMonotonic=9", False),
+        ("Type=oneshot\nConditionResult=yes\nConditionTimestampMonotonic=9", False),
+        ("Type=oneshot\nConditionResult=no\nConditionTimestampMonotonic=0", False),
+    ],
+    ids=["its condition says so", "a daemon", "it ended", "nobody started it"],
+)
+def test_work_of_the_first_boot_is_not_missed_in_the_next(said: str, needless: bool) -> None:
+    shown = f"Id=ldconfig.service\nLoadState=loaded\nActiveState=inactive\nSubState=dead\n{said}\n"
+    now = health_units.parse(shown, 100.0)["ldconfig.service"]
+    was = {"ldconfig.service": unit("active", "exited")}
+    assert (health_units.compare(was, {"ldconfig.service": now}, ARGS) == {}) is needless
 
 
 def test_a_unit_that_fails_for_the_first_time_is_told_and_may_be_ignored() -> None:

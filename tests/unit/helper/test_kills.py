@@ -142,7 +142,7 @@ class Objects:
         sha256 = hashlib.sha256(content).hexdigest()
         return {"bucket": "b", "key": record["id"], "size": len(content), "sha256": sha256}
 
-    def fetch(self, record: dict, fd: int, _out: Gathered) -> None:
+    def fetch(self, record: dict, fd: int, _out: Gathered, _holes: bool = False) -> None:
         os.write(fd, (self.folder / record["offload"]["key"]).read_bytes())
 
     def forget(self, record: dict, _out: Gathered) -> None:

@@ -23,6 +23,7 @@ def update(name: str, candidate: str, status: str = "due") -> dict[str, str]:
 def test_only_the_version_that_failed_stays_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     note(tmp_path, monkeypatch, {"package": "mb-x", "version": "1.1", "at": 1790000000.5, "why": "mb-x.service failed"})
     bad = known_bad.noted()
+    assert known_bad.pairs() == sorted([name, version] for name, version in bad)
     same, newer, held = update("mb-x", "1.1"), update("mb-x", "1.2"), update("mb-x", "1.1", "held")
 
     assert known_bad.mark([same, newer, held], bad) == 1

@@ -39,6 +39,7 @@ class Trashed:
         self.told: list[str] = []  # lines of the host but for questions, as they go to reports and records
         self.questions: list[str] = []
         self.missing: list[str] = []
+        self.more: dict = {}
         self.constants: dict = {"offload.PAUSES": [0, 0, 0, 0], "transfer.SOCKET_SECONDS": 5}
         self.answer: Callable = offload.reply
         place = {"bucket": BUCKET, "endpoint": front.address, "region": REGION}
@@ -62,7 +63,8 @@ class Trashed:
     def run(self, function: str, path: Path | None = None, args: dict = SENT) -> dict:
         """Start the helper's function and answer its questions; returns its last word."""
         request = {"root": str(ROOT), "function": function, "path": str(path or self.path), "record": self.record}
-        request |= {"args": args, "constants": self.constants, "missing": self.missing}
+        request |= {"args": args, "more": self.more}
+        request |= {"constants": self.constants, "missing": self.missing}
         command = [self.python, "-B", str(DRIVER)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
             assert child.stdin
@@ -327,6 +329,17 @@ def test_a_reading_that_breaks_off_is_taken_up_again(trashed: Trashed, fault: st
     trashed.front.plan["GET"] = [fault, fault]
     assert trashed.fetched() == content
     assert trashed.front.count("GET") == 3
+
+
+@pytest.mark.parametrize("python", PYTHONS.values(), ids=PYTHONS.keys())
+def test_holes_come_back_as_holes(front: Front, tmp_path: Path, python: str) -> None:
+    trashed = Trashed(front, tmp_path, python)
+    content = bytes(6 * MIB) + os.urandom(MIB) + bytes(9 * MIB)
+    trashed.path.write_bytes(content)
+    trashed.upload()
+    trashed.more = {"holes": True}
+    assert trashed.fetched() == content
+    assert (tmp_path / "back").stat().st_blocks * 512 <= 2 * MIB
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maintenancebot.helper import frames
+from maintenancebot.helper import frames, places, walk
 
 from .conftest import TwoDisks, told
 from .mounts import debris, mounted
@@ -174,3 +174,34 @@ def test_enough_is_enough(disks: TwoDisks) -> None:
     (one,) = disks.step("trash.move", disks.changes(), enough={"path": str(disks.base / "srv"), "available": 1000})
     assert (one["state"], one["reason"]) == ("nothing", "target_met")
     assert os.path.exists(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "missing"),
+    [
+        ("/dev/vdb1 {disk} ext4 defaults 0 2", ""),
+        ("# /dev/vdb1 {other} ext4 defaults 0 2", ""),
+        ("/dev/vdb1 {other}-old ext4 defaults 0 2", ""),
+        ("/dev/vdb1 none swap sw 0 0", ""),
+        ("/dev/vdb1 {other} ext4 defaults 0 2", "{other}"),
+        ("  UUID=1\t{other}/\text4 noauto 0 2", "{other}"),
+        ("/dev/vdb1 {other}/a\\040b ext4 defaults 0 2", "{other}/a b"),
+    ],
+)
+def test_a_disk_that_should_be_mounted_is_waited_for(
+    disks: TwoDisks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, row: str, missing: str
+) -> None:
+    other = tmp_path / "not-mounted"
+    fstab = tmp_path / "fstab"
+    fstab.write_text("\n/dev/vda1 / ext4 defaults 0 1\n" + row.format(disk=disks.other.parent, other=other) + "\n")
+    monkeypatch.setattr(places, "FSTAB", str(fstab))
+    places.must_be_mounted(os.fsencode(disks.other / "trash"))
+    if not missing:
+        places.must_be_mounted(os.fsencode(other / "a b" / "trash"))
+        return
+    with pytest.raises(walk.Refused) as caught:
+        places.must_be_mounted(os.fsencode(other / "a b" / "trash"))
+    assert (caught.value.reason, caught.value.detail) == (
+        "other_file_system",
+        f"{missing.format(other=other)} is not mounted",
+    )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from maintenancebot.helper import dpkg, facts, health, reboot, repair, restarts, tools, unit
+from maintenancebot.helper import dpkg, facts, health, reboot, repair, restarts, rpm, rpm_history, tools, unit
 from maintenancebot.helper.dpkg import Package
 
 CHANGE = {"id": "r1", "action": "reboot_host", "object": {"boot_id": "one", "why": ["kernel"]}}
@@ -41,6 +41,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str
     monkeypatch.setattr(reboot, "inhibitors", lambda out: "")
     monkeypatch.setattr(reboot, "SCHEDULED", str(tmp_path / "scheduled"))
     monkeypatch.setattr(reboot, "schedule", lambda: "")
+    monkeypatch.setattr(reboot, "on_its_way", lambda: False)
     monkeypatch.setattr(health, "snapshot", lambda args: {"units": None, "containers": None, "checks": {}})
     return found
 
@@ -80,6 +81,12 @@ def test_what_speaks_against_a_reboot(
         patch.setattr(dpkg, "holder", lambda path: "apt (pid 9)")
         assert reason() == ("skipped", "busy")
     with monkeypatch.context() as patch:
+        patch.setattr(dpkg, "holder", lambda path: "dnf (pid 9)" if path in rpm.LOCKS else None)
+        assert reason() == ("skipped", "busy")
+    with monkeypatch.context() as patch:
+        patch.setattr(rpm_history, "interrupted", lambda: True)
+        assert reason() == ("skipped", "packages_broken")
+    with monkeypatch.context() as patch:
         patch.setattr(reboot, "inhibitors", lambda out: "backup: at work")
         assert reason() == ("skipped", "busy")
     with monkeypatch.context() as patch:
@@ -87,6 +94,15 @@ def test_what_speaks_against_a_reboot(
         assert reason() == ("failed", "tool_failed")
     (tmp_path / "scheduled").touch()
     assert reason() == ("skipped", "busy")
+
+
+def test_a_host_without_dpkg_can_be_rebooted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def absent() -> None:
+        raise FileNotFoundError(dpkg.STATUS)
+
+    monkeypatch.setattr(dpkg, "packages", absent)
+    monkeypatch.setattr(dpkg, "STATUS", str(tmp_path / "status"))
+    assert rebooted()["reason"] == "unfinished"
 
 
 def test_no_reboot_after_an_upgrade_of_this_run_that_failed() -> None:
@@ -99,6 +115,37 @@ def test_no_reboot_after_an_upgrade_of_this_run_that_failed() -> None:
     assert (one["state"], one["reason"]) == ("skipped", "unhealthy")
     assert "unit x" in one["detail"]
     assert rebooted(run="run-2")["reason"] == "unfinished"
+
+
+def test_a_second_task_does_not_spoil_the_reboot_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    rebooted()
+    record = Path(reboot.path()).read_text()
+    monkeypatch.setattr(reboot, "on_its_way", lambda: True)
+
+    one = rebooted(changes=[{**CHANGE, "id": "r2"}])
+
+    assert (one["state"], one["reason"]) == ("nothing", "up_to_date")
+    assert Path(reboot.path()).read_text() == record
+
+
+def test_a_reboot_that_did_not_help_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = "kernel 6.1.0-30 is installed, 6.1.0-28 runs", "kernel 6.1.0-31 is installed, 6.1.0-28 runs"
+    signals = [old]
+    monkeypatch.setattr(restarts, "reboot", lambda: {"required": True, "signals": list(signals)})
+    change = {**CHANGE, "object": {"boot_id": "one", "why": [old]}}
+    rebooted(changes=[change])
+    monkeypatch.setattr(facts, "boot_id", lambda: "two")
+    again = {**CHANGE, "object": {"boot_id": "two", "why": [old]}}
+
+    one = rebooted(changes=[again])
+    assert (one["state"], one["reason"]) == ("skipped", "no_effect")
+    assert old in one["detail"]
+    signals.append("reboot-required: linux-image-amd64")
+    assert rebooted(changes=[again])["reason"] == "unfinished", "there is another reason too"
+    signals[:] = [new]
+    monkeypatch.setattr(facts, "boot_id", lambda: "three")
+    change = {**CHANGE, "object": {"boot_id": "three", "why": [new]}}
+    assert rebooted(changes=[change])["reason"] == "unfinished", "a newer kernel"
 
 
 def test_only_blocking_inhibitors_of_a_shutdown_count() -> None:
@@ -118,7 +165,7 @@ def test_the_check_tells_what_is_not_back(monkeypatch: pytest.MonkeyPatch) -> No
 
     told = reboot.probe({"boot_id": "one"}, Quiet())
 
-    assert (told.state, told.facts) == ("ok", {"boot_id": "two", "bad": [fault]})
+    assert (told.state, told.facts) == ("ok", {"boot_id": "two", "bad": [fault], "signals": []})
     assert told.detail == "unit x.service: is failed"
     other = reboot.probe({"boot_id": "zero"}, Quiet())
     assert (other.state, "bad" in other.facts) == ("unknown", False)
@@ -132,8 +179,14 @@ def test_a_reboot_nobody_recorded_is_recalled_by_the_boot_id(monkeypatch: pytest
     assert recalled() == ("skipped", "not_started")
     rebooted()
     assert recalled() == ("failed", "not_back")
+    with monkeypatch.context() as patch:
+        patch.setattr(reboot, "on_its_way", lambda: True)
+        assert recalled() == ("unknown", "busy")
     monkeypatch.setattr(facts, "boot_id", lambda: "two")
     monkeypatch.setattr(health, "watch", lambda *args: [])
+    monkeypatch.setattr(reboot, "booted", lambda out, seconds: False)
+    assert recalled() == ("unknown", "busy")
+    monkeypatch.setattr(reboot, "booted", lambda out, seconds: True)
     assert recalled() == ("done", "verified")
 
 

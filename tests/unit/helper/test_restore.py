@@ -38,6 +38,22 @@ def test_restore_makes_missing_folders_as_they_were(host: SmallHost) -> None:
         assert (facts.st_uid, facts.st_gid, stat.S_IMODE(facts.st_mode)) == (1234, 4321, mode)
 
 
+def test_a_folder_that_must_exist_is_named(host: SmallHost) -> None:
+    host.file("a.log")
+    host.move()
+    (item,) = host.trash()
+    nowhere = host.base / "no" / "such.log"
+    gone = host.logs
+    gone.rmdir()
+    told = [host.restore(item["subject"], to=str(nowhere)), host.restore(item["subject"])]
+    assert [(one["state"], one["reason"], one["detail"]) for one in told] == [
+        ("skipped", "missing", f"the folder must exist: {folder}: No such file or directory")
+        for folder in (nowhere.parent, gone)
+    ]
+    gone.mkdir()
+    assert host.restore(item["subject"])["state"] == "done"
+
+
 def test_restore_follows_no_link(host: SmallHost) -> None:
     host.file("app/a.log")
     host.move()

@@ -125,15 +125,47 @@ def test_a_record_of_an_unknown_format_is_listed_and_left_alone(disks: TwoDisks)
     assert [(name, os.lstat(os.path.join(folder, name))) for name in sorted(os.listdir(folder))] == before
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path": 5}, {"path": "a.log"}, {"path": "/\ud800"}, {"root": None}, {"identity": "x"},
+        {"identity": {"ino": 1}}, {"offload": "x"}, {"offload": {"bucket": "b"}}, {"parents": []}, {"parents": [{}]},
+        {"allocated": "1"}, {"previous": 1}, {"next": {"ino": "1"}}, {"attributes": 7}, {"state": 3},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("mode", [0o700, 0o1700])
+def test_a_record_that_makes_no_sense_is_listed_and_hinders_no_other(disks: TwoDisks, change: dict, mode: int) -> None:
+    disks.file("a.log")
+    disks.file("b.log")
+    disks.move()
+    damaged, other = disks.trash()
+    folder = os.path.join(damaged["data"]["store"], damaged["subject"])
+    write_record(folder, {**read_record(folder), **change})
+    os.chmod(folder, mode)
+    assert [one["state"] for one in disks.step("trash.move", disks.changes())] == []
+    assert {one["subject"]: one["data"]["state"] for one in disks.trash()} == {
+        damaged["subject"]: "unreadable",
+        other["subject"]: "held",
+    }
+    assert disks.restore(damaged["subject"])["reason"] == "unreadable"
+    assert disks.restore(other["subject"])["state"] == "done"
+    assert os.path.exists(os.path.join(folder, "item"))
+
+
+def read_record(folder: str) -> dict:
+    with open(os.path.join(folder, "manifest.json")) as stream:
+        return json.load(stream)
+
+
+def write_record(folder: str, record: dict) -> None:
+    with open(os.path.join(folder, "manifest.json"), "w") as stream:
+        json.dump(record, stream)
+
+
 def as_format(folder: str, number: int) -> None:
     """The record as another version of ours wrote it."""
-
-    path = os.path.join(folder, "manifest.json")
-    with open(path) as stream:
-        record = json.load(stream)
-    record["format"] = number
+    record = {**read_record(folder), "format": number}
     if number == 1:
         del record["attributes"]
-    with open(path, "w") as stream:
-        json.dump(record, stream)
+    write_record(folder, record)
     os.chmod(folder, 0o700)

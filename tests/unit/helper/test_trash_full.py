@@ -68,6 +68,28 @@ def test_a_move_on_a_full_disk_leaves_the_file_in_its_place(full: SmallHost, wha
     assert debris(full.base) == []
 
 
+def test_compressing_uses_what_is_kept_for_root(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("works on files as root")
+    with mounted(tmp_path / "disk", "ext4", 32, "-m", "30") as disk:
+        host = SmallHost(disk / "host")
+        path = host.file("a.log", TEXT * 20)
+        before = told(path)
+        host.step("trash.purge", [])
+        room = os.statvfs(disk)
+        with (disk / "filler").open("wb") as filler:
+            os.posix_fallocate(filler.fileno(), 0, room.f_bavail * room.f_frsize)
+        assert os.statvfs(disk).f_bavail == 0
+        (one,) = host.step("trash.move", host.changes(), keep="compressed")
+        assert (one["state"], one["reason"], one["detail"]) == ("done", "verified", "")
+        assert one["measured"]["freed_now"] > len(TEXT) * 15
+        (item,) = host.trash()
+        assert host.restore(item["subject"])["reason"] == "no_space"
+        (disk / "filler").unlink()
+        assert host.restore(item["subject"])["state"] == "done"
+        assert told(path) == before
+
+
 @pytest.mark.parametrize("what", ["blocks", "inodes"])
 def test_compressing_on_a_full_disk_leaves_the_item_as_it_was(full: SmallHost, what: str) -> None:
     path = full.file("a.log", TEXT)

@@ -227,3 +227,26 @@ def test_only_files_that_are_taken_from_a_tree_count_for_its_share() -> None:
     assert by_hand(gate.REMEDIATE, Action.PURGE_ITEM, count=150) == [Reason.NONE] * 150
     taken = by_hand(gate.REMEDIATE, Action.QUARANTINE_FILE, count=150, path="/var/log/app/a")
     assert taken == [Reason.BLAST_RADIUS] * 150
+
+
+def test_a_version_that_failed_on_more_hosts_than_may_fail_is_spared_the_others() -> None:
+    task = {"name": "p", "type": "package_update", "scope": "all", "waves": {"max_failures": 1}}
+    rules = Settings.model_validate({"tasks": [task]})
+    changes = tuple(
+        make_change(
+            "web-1",
+            "p",
+            Action.UPGRADE_PACKAGE,
+            name=f"{package}=2",
+            identity={"package": package, "to": "2"},
+            undo=Undo.NONE,
+        )
+        for package in ("once", "twice")
+    )
+    plan = HostPlan(
+        "web-1", "m1", "b1", NOW, 0.0, (TaskPlan("p", TaskType.PACKAGE_UPDATE, State.PLANNED, "", "", changes),)
+    )
+    bad = {("once", "2"): ["a"], ("twice", "2"): ["a", "b"], ("twice", "1"): ["c"]}
+    allowed, refused = decide(plan, replace(FINE, known_bad=bad), rules)
+    assert allowed.allowed
+    assert (refused.state, refused.reason, refused.detail) == (State.SKIPPED, Reason.KNOWN_BAD, "failed on a, b")
