@@ -21,6 +21,10 @@ from maintenancebot.settings import Task
 LOCK_WAIT_SECONDS = 120
 LAST = "last"  # a step that is always halted: the helper holds the host's lock while the controller works
 
+COMPLETING = frozenset({"roll_back"})
+"""Questions whose yes ends the change in hand well: a closing window or Ctrl-C must not leave a service broken, only
+the kill switch and an audit log that cannot be written say no."""
+
 
 def steps_of(plan: HostPlan, allowed: frozenset[str], tasks: Sequence[Task], work: Work) -> list[Step]:
     """The steps for the allowed changes of a host's plan, in their order; a reboot comes after all else."""
@@ -197,12 +201,13 @@ class _Applying:
         return bad[0].detail or bad[0].reason.value if bad else ""
 
     def _reply(self, payload: Mapping[str, Json]) -> Mapping[str, Json]:
-        """The answer to what the step in hand asks; each question passes the brakes that cost no budget."""
+        """The answer to what the step in hand asks, while nothing says stop."""
         step = self.in_hand
         question = payload.get("question")
         if step is None or payload.get("step") != step.id or not isinstance(question, dict):
             raise RemoteError(Reason.GARBLED, "a question for a step that is not in hand")
-        objection = self.brakes.objection(self.host, 0)
+        completes = question.get("ask") in COMPLETING
+        objection = self.ledger.objection() if completes else self.brakes.objection(self.host, 0)
         if objection is not Reason.NONE:
             return {"refused": objection.value, "detail": ""}
         actor = self.acting[step.task]

@@ -130,6 +130,7 @@ class LabHost:
     def power_off(self) -> None:
         """Pull the plug: every process of the host dies at once."""
         if self.pid and self.is_on():
+            addresses.hand_over(self.address, os.getpid())  # the supervisor goes first; its processes still listen
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
         cgroups.kill(self.machine)

@@ -47,13 +47,22 @@ def ask(**question: Any) -> list[Frame]:
     return [("ask", {"step": "s1", "question": question}), HEAR]
 
 
-def apply(store: Store, actor: Actor, *frames: Frame, stopped: bool = False) -> Outcome:
+def apply(store: Store, actor: Actor, *frames: Frame, stopped: bool = False, ctrl_c: bool = False) -> Outcome:
     ledger = Ledger(store, RUN, "d" * 64, clock)
     surroundings = replace(work([]), connect=lambda host: Scripted(facts(), *frames, ahead_seconds=DAYS * 86400))
     brakes = Brakes(surroundings, ledger)
     if stopped:
         plain = brakes.objection
         brakes.objection = lambda host, count: plain(host, count) if count else Reason.STOPPED  # type: ignore[method-assign]
+    if ctrl_c:
+        permitted = brakes.objection
+
+        def objection(host: Host, count: int) -> Reason:
+            said = permitted(host, count)
+            surroundings.stop.set()  # right after the step was begun
+            return said
+
+        brakes.objection = objection  # type: ignore[method-assign]
     made = applying.apply(Host("web-9", "local"), "f" * 32, [STEP], {"trash": actor}, surroundings, ledger, brakes)
     return made[CHANGE.id]
 
@@ -83,4 +92,29 @@ def test_a_question_of_no_step_in_hand_is_garbled(store: Store, odd: dict[str, A
     actor = Actor()
     outcome = apply(store, actor, *BEGUN, ("ask", odd), HEAR, ENDED)
     assert (outcome.state, outcome.reason) == (State.UNKNOWN, Reason.GARBLED)
+    assert actor.asked == []
+
+
+def test_what_completes_the_change_in_hand_is_answered_after_an_interruption(store: Store) -> None:
+    actor = Actor()
+    apply(store, actor, *BEGUN, *ask(ask="roll_back"), *ask(ask="one"), ENDED, ctrl_c=True)
+    assert [asked for _, asked, _ in actor.asked] == ["roll_back"]
+
+
+def test_the_kill_switch_forbids_even_that(store: Store) -> None:
+    actor = Actor()
+    store.guard.stop("wait", "ann", at=clock())
+    ledger = Ledger(store, RUN, "d" * 64, clock)
+    assert ledger.objection() is Reason.STOPPED
+
+    class Heedless(Brakes):
+        def objection(self, host: Host, changes: int) -> Reason:
+            return Reason.NONE  # the step was permitted before the switch was thrown
+
+    surroundings = replace(
+        work([]),
+        connect=lambda host: Scripted(facts(), *BEGUN, *ask(ask="roll_back"), ENDED, ahead_seconds=DAYS * 86400),
+    )
+    brakes = Heedless(surroundings, ledger)
+    applying.apply(Host("web-9", "local"), "f" * 32, [STEP], {"trash": actor}, surroundings, ledger, brakes)
     assert actor.asked == []
