@@ -7,6 +7,7 @@ import time
 from . import (
     dpkg,
     frames,
+    gate,
     health,
     managers,
     overlaid,
@@ -17,8 +18,10 @@ from . import (
     rpm_history,
     rpm_look,
     tools,
+    transactions,
     unit,
 )
+from .transactions import Refused, check_versions, check_words
 
 PLAIN = {
     "package": re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*"),
@@ -42,90 +45,38 @@ NOTES = {
 NEW_CONFIGURATION = (b".rpmnew", b".rpmsave")
 
 
-class Refused(Exception):
-    """The step is not made; nothing was touched."""
-
-    def __init__(self, reason, detail, state="skipped"):
-        self.reason = reason
-        self.detail = detail
-        self.state = state
-        Exception.__init__(self, detail)
-
-
 def upgrade(step, out):
     """Upgrade exactly the packages of a step, all or none, and say of each what is installed afterwards."""
-    changes = step["changes"]
-    if not changes:
-        return []
-    wanted = [change["object"] for change in changes]
-    try:
-        run = running(wanted) or begin(wanted, step["args"], out)
-    except Refused as error:
-        return results.outcomes(changes, error.state, error.reason, error.detail)
-    except (rpm.RpmError, overlaid.CannotCover, unit.StartError, OSError) as error:
-        return results.outcomes(changes, "failed", "tool_failed", str(error))
-    run.wait(out)
-    return watched(run, step["args"], measure(run, changes), out)
+    changes, args = step["changes"], step["args"]
+    return transactions.make(
+        changes,
+        out,
+        lambda wanted: begin(wanted, args, out, step),
+        lambda run: watched(run, changes, args, measure(run, changes), out),
+        (rpm.RpmError, overlaid.CannotCover, unit.StartError, OSError),
+    )
 
 
-def running(wanted):
-    """The run that is at this very transaction already, None when nothing of ours runs; Refused for another one."""
-    for run in unit.runs():
-        if run.alive():
-            if in_order(run.record().get("packages", [])) == in_order(wanted):
-                return run
-            raise Refused("busy", "%s still runs, see %s" % (run.name, run.log))
-    return None
-
-
-def in_order(packages):
-    """Packages of a plan, or of a record of it, in one order."""
-    return sorted(sorted(package.items()) for package in packages)
-
-
-def begin(wanted, args, out):
+def begin(wanted, args, out, about):
     """Check everything again and start the detached run; Refused when the host is not as the plan saw it."""
     if os.geteuid() != 0:
         raise Refused("needs_root", "upgrading packages needs root")
-    check_words(wanted)
+    check_words(wanted, PLAIN)
     locked = dpkg.wait_for_locks(args["lock_timeout"], out, [path for path in rpm.LOCKS if os.path.exists(path)])
     if locked:
         raise Refused("busy", locked)
     if rpm_history.interrupted():
         raise Refused("packages_broken", "dnf's last transaction was interrupted; see `dnf history`")
     found = rpm.installed(out)
-    check_versions(wanted, found)
+    check_versions(wanted, lambda item: newest(item, found))
     asker = rpm_look.asker_for(managers.choose().name, out)
     words = [asker.word(i["package"], i["to"], i["architecture"]) for i in wanted if i["from"]]
     check_transaction(wanted, found, asker, words)
-    name = "maintenancebot-upgrade-%s-%d" % (time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), os.getpid())
-    record = {"manager": asker.name, "packages": [dict(item) for item in wanted]}
+    record = {"manager": asker.name, "packages": [dict(item) for item in wanted], "run": about.get("run", "")}
     if args.get("health"):
-        record["health"] = health.snapshot(args["health"])
-    return unit.start(
-        name, asker.argv(words), tools.environment(ZYPP_LOCK_TIMEOUT=str(int(args["lock_timeout"]))), record
-    )
-
-
-def check_words(wanted):
-    """Only plain names and versions go on a command line."""
-    for item in wanted:
-        if set(item) != set(PLAIN) or not all(PLAIN[key].fullmatch(item[key]) for key in PLAIN):
-            raise Refused(
-                "not_allowed", "not a package, architecture and versions: %r" % sorted(item.items()), "failed"
-            )
-
-
-def check_versions(wanted, found):
-    """Every package must still be installed in the version that the plan names."""
-    differing = []
-    for item in wanted:
-        version = newest(item, found)
-        if version != item["from"]:
-            words = (item["package"], version or "absent", item["from"] or "absent")
-            differing.append("%s is %s instead of %s" % words)
-    if differing:
-        raise Refused("changed_since", "; ".join(differing[:5]))
+        record["before"] = health.snapshot(args["health"])
+    environment = tools.environment(ZYPP_LOCK_TIMEOUT=str(int(args["lock_timeout"])))
+    return unit.start(transactions.new_name(), asker.argv(words), environment, record)
 
 
 def check_transaction(wanted, found, asker, words):
@@ -190,18 +141,28 @@ def measure(run, changes):
     return told
 
 
-def watched(run, args, told, out):
-    """The outcomes after the health gate: what was well before the upgrade must be well, else all of it failed."""
-    before = run.record().get("health")
-    if not args.get("health") or before is None or any(outcome["state"] != "done" for outcome in told):
-        return told
-    bad = health.watch(before, args["health"], out)
-    told[0]["measured"]["health"] = dict(health.compared(before, args["health"]), bad=bad[: health.TELL])
-    if bad:
-        rollback.remember(run.record()["packages"], health.words(bad))
-        for outcome in told:
-            outcome.update(state="failed", reason="unhealthy", detail=health.words(bad)[:1000])
+def watched(run, changes, args, told, out):
+    """The outcomes after the health gate; nothing is taken back. They are kept on the host for who never heard them."""
+    about = {"watched_seconds": 0, "bad": []}
+    gate.note(run, [], "watching")
+    why = gate.broken(told)
+    if not why and all(outcome["state"] == "done" for outcome in told):
+        why = gate.watched(run, args, told, about, out)
+    if why:
+        remember([change["object"] for change in changes], told, why)
+    if told:
+        told[0]["measured"]["health"] = about
+    gate.note(run, told, "ended")
     return told
+
+
+def remember(items, told, why):
+    """Note which versions failed: those that are not whole, else all of the run, since any may have broken it."""
+    faulty = [item for item, one in zip(items, told) if one["reason"] == gate.BROKEN]  # noqa: B905  Python 3.6
+    try:
+        rollback.remember(faulty or items, why)
+    except OSError:
+        pass  # a full disk; the failure itself is told all the same
 
 
 def judge(change, found, code, log):
@@ -266,14 +227,15 @@ def new_configuration(since, root=b"/etc"):
 
 
 def recall(change):
-    """What became of a change whose outcome was never recorded, by looking at the host."""
+    """What became of a change whose outcome was never recorded: as the run noted it, else by looking at the host."""
     item = dict(change["object"])
-    last = [run for run in unit.runs() if item in run.record().get("packages", [])][-1:]
-    if any(run.alive() for run in last):
-        detail = "%s still runs, see %s" % (last[0].name, last[0].log)
+    last = transactions.last_with(item)
+    if last and last.alive():
+        detail = "%s still runs, see %s" % (last.name, last.log)
         return results.outcome(change["id"], "unknown", "busy", detail)
     found = rpm.installed()
-    if not last and newest(item, found) == item["from"]:
+    if last:
+        return gate.recalled(last, change, judge(change, found, last.exit_code(), last.tail()))
+    if newest(item, found) == item["from"]:
         return results.outcome(change["id"], "skipped", "not_started", "still %s" % (item["from"] or "absent"))
-    code, log = (last[0].exit_code(), last[0].tail()) if last else (None, [])
-    return judge(change, found, code, log)
+    return judge(change, found, None, [])

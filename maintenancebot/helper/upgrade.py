@@ -2,9 +2,24 @@
 
 import os
 import re
-import time
 
-from . import apt, apt_get, dpkg, due, gate, health, marks, old_versions, results, rollback, space, unit, weights
+from . import (
+    apt,
+    apt_get,
+    dpkg,
+    due,
+    gate,
+    health,
+    marks,
+    old_versions,
+    results,
+    rollback,
+    space,
+    transactions,
+    unit,
+    weights,
+)
+from .transactions import Refused, check_versions, check_words
 
 PLAIN = {
     "package": re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*"),
@@ -18,66 +33,32 @@ FAULTS = re.compile(r"^(?:E: |dpkg: error|dpkg: unrecoverable|Err:)")
 APT_LOCKED = "Could not get lock"
 
 
-class Refused(Exception):
-    """The step is not made; nothing was touched."""
-
-    def __init__(self, reason, detail, state="skipped"):
-        self.reason = reason
-        self.detail = detail
-        self.state = state
-        Exception.__init__(self, detail)
-
-
 def upgrade(step, out):
     """Upgrade exactly the packages of a step, all or none, and say of each what is installed afterwards."""
-    changes = step["changes"]
-    if not changes:
-        return []
-    wanted = [change["object"] for change in changes]
-    try:
-        run = running(wanted) or begin(wanted, step["args"], out, step)
-    except Refused as error:
-        return results.outcomes(changes, error.state, error.reason, error.detail)
-    except (apt.AptError, unit.StartError, OSError) as error:
-        return results.outcomes(changes, "failed", "tool_failed", str(error))
-    run.wait(out)
-    return gate.conclude(run, changes, step["args"], judged(run, changes), out)
-
-
-def running(wanted):
-    """The run that is at this very transaction already, None when nothing of ours runs; Refused for another one."""
-    for run in unit.runs():
-        if run.alive():
-            if same_record(run, wanted):
-                return run
-            raise Refused("busy", "%s still runs, see %s" % (run.name, run.log))
-    return None
-
-
-def same_record(run, wanted):
-    """Whether a run was started for these packages."""
-    return in_order(run.record().get("packages", [])) == in_order(wanted)
-
-
-def in_order(packages):
-    """Packages of a plan, or of a record of it, in one order."""
-    return sorted(sorted(package.items()) for package in packages)
+    changes, args = step["changes"], step["args"]
+    return transactions.make(
+        changes,
+        out,
+        lambda wanted: begin(wanted, args, out, step),
+        lambda run: gate.conclude(run, changes, args, judged(run, changes), out),
+        (apt.AptError, unit.StartError, OSError),
+    )
 
 
 def begin(wanted, args, out, about):
     """Check everything again and start the detached run; Refused when the host is not as the plan saw it."""
     if os.geteuid() != 0:
         raise Refused("needs_root", "upgrading packages needs root")
-    check_words(wanted)
+    check_words(wanted, PLAIN)
     locked = dpkg.wait_for_locks(args["lock_timeout"], out)
     if locked:
         raise Refused("busy", locked)
     found = dpkg.packages()
-    check_versions(wanted, found)
+    check_versions(wanted, lambda item: installed_version(item, found))
     check_health(found, out)
     asker = apt.Apt(out)
     words = check_transaction(wanted, found, asker)
-    name = "maintenancebot-upgrade-%s-%d" % (time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), os.getpid())
+    name = transactions.new_name()
     record = {"packages": [dict(item) for item in wanted], "run": about.get("run", "")}
     record["automatic"] = marks.automatic([item["package"] for item in wanted if item["from"]])
     if args.get("rollback"):
@@ -98,28 +79,6 @@ def fetch_old(wanted, found, asker, name, out):
         raise Refused("no_space", "to keep the old versions: " + "; ".join(short))
     native = dpkg.native_architecture(found)
     return old_versions.fetch(packages, native, asker, folder + "/" + old_versions.FOLDER, out)
-
-
-def check_words(wanted):
-    """Only plain names and versions go to apt."""
-    for item in wanted:
-        if set(item) != set(PLAIN) or not all(PLAIN[key].fullmatch(item[key]) for key in PLAIN):
-            raise Refused(
-                "not_allowed", "not a package, architecture and versions: %r" % sorted(item.items()), "failed"
-            )
-
-
-def check_versions(wanted, found):
-    """Every package must still be installed in the version that the plan names."""
-    differing = []
-    for item in wanted:
-        version = installed_version(item, found)
-        if version != item["from"]:
-            differing.append(
-                "%s is %s instead of %s" % (item["package"], version or "absent", item["from"] or "absent")
-            )
-    if differing:
-        raise Refused("changed_since", "; ".join(differing[:5]))
 
 
 def check_health(found, out):
@@ -206,12 +165,12 @@ def complaints(log):
 def recall(change):
     """What became of a change whose outcome was never recorded: as the run noted it, else by looking at the host."""
     item = dict(change["object"])
-    last = [run for run in unit.runs() if item in run.record().get("packages", [])][-1:]
-    for run in filter(None, [run for one in last for run in (one, rollback.of(one))]):
+    last = transactions.last_with(item)
+    for run in filter(None, [last, last and rollback.of(last)]):
         if run.alive():
             return results.outcome(change["id"], "unknown", "busy", "%s still runs, see %s" % (run.name, run.log))
     if last:
-        return gate.recalled(last[0], change, judged(last[0], [change])[0])
+        return gate.recalled(last, change, judged(last, [change])[0])
     found = dpkg.packages()
     if installed_version(item, found) == item["from"]:
         return results.outcome(change["id"], "skipped", "not_started", "still %s" % (item["from"] or "absent"))

@@ -209,7 +209,7 @@ def offered(host: LabHost, post: str) -> LabHost:
 
 
 def test_a_script_that_fails_is_no_success(make_host: Callable[..., LabHost], own_fleet: Fleet) -> None:
-    offered(make_host("rocky", variant="dnf"), "exit 1")
+    host = offered(make_host("rocky", variant="dnf"), "exit 1")
     controller = Controller(own_fleet)
     made = controller.plan("rocky", TASK)
     assert made.state is State.PLANNED, made
@@ -218,6 +218,9 @@ def test_a_script_that_fails_is_no_success(make_host: Callable[..., LabHost], ow
 
     assert (outcome.state, outcome.reason) == (State.FAILED, Reason.PACKAGES_BROKEN), outcome
     assert "scriptlet failed" in outcome.detail
+    host.sh("rpm --upgrade --oldpackage --nodeps $(find /srv/old -name 'mb-one*.rpm')")
+    again = controller.plan("rocky", TASK)
+    assert (again.state, again.reason) == (State.SKIPPED, Reason.KNOWN_BAD)
 
 
 def test_a_service_that_dies_fails_the_upgrade_and_the_version_stays_out(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from maintenancebot.helper import dpkg, unit, upgrade
+from maintenancebot.helper import dpkg, transactions, unit, upgrade
 from maintenancebot.helper.dpkg import Package
 
 ITEM = {"package": "lib", "architecture": "amd64", "from": "1.0", "to": "1.1"}
@@ -55,10 +55,11 @@ def test_a_package_that_became_architecture_independent_is_found() -> None:
 
 
 def test_another_installed_version_refuses_the_whole() -> None:
-    with pytest.raises(upgrade.Refused, match=r"lib is 1\.0\.1 instead of 1\.0") as refused:
-        upgrade.check_versions([ITEM], installed(Package("lib", "amd64", "1.0.1")))
+    found = installed(Package("lib", "amd64", "1.0.1"))
+    with pytest.raises(transactions.Refused, match=r"lib is 1\.0\.1 instead of 1\.0") as refused:
+        transactions.check_versions([ITEM], lambda item: upgrade.installed_version(item, found))
     assert refused.value.reason == "changed_since"
-    upgrade.check_versions([ITEM], installed(Package("lib", "amd64", "1.0")))
+    transactions.check_versions([ITEM], lambda item: "1.0")
 
 
 @pytest.mark.parametrize(
@@ -76,12 +77,13 @@ def test_another_installed_version_refuses_the_whole() -> None:
     ],
 )
 def test_only_plain_names_and_versions_reach_apt(change: dict[str, str]) -> None:
-    with pytest.raises(upgrade.Refused, match="not a package"):
-        upgrade.check_words([{**ITEM, **change}])
+    with pytest.raises(transactions.Refused, match="not a package"):
+        transactions.check_words([{**ITEM, **change}], upgrade.PLAIN)
 
 
 def test_plain_names_pass() -> None:
-    upgrade.check_words([ITEM, {"package": "libstdc++6", "architecture": "all", "from": "", "to": "1:2.0~rc1-1+b1"}])
+    odd = {"package": "libstdc++6", "architecture": "all", "from": "", "to": "1:2.0~rc1-1+b1"}
+    transactions.check_words([ITEM, odd], upgrade.PLAIN)
 
 
 @pytest.fixture
@@ -121,8 +123,8 @@ def test_an_upgrade_that_still_runs_is_busy(host: Any, tmp_path: Path, monkeypat
     monkeypatch.setattr(unit.Run, "alive", lambda run: True)
 
     assert recalled() == ("unknown", "busy")
-    run = upgrade.running([dict(reversed(ITEM.items()))])
+    run = transactions.running([dict(reversed(ITEM.items()))])
     assert run is not None
     assert run.name == "maintenancebot-upgrade-1"
-    with pytest.raises(upgrade.Refused, match="still runs"):
-        upgrade.running([{**ITEM, "to": "1.2"}])
+    with pytest.raises(transactions.Refused, match="still runs"):
+        transactions.running([{**ITEM, "to": "1.2"}])
