@@ -57,6 +57,26 @@ class Planner(Protocol):
         ...
 
 
+@runtime_checkable
+class Remembers(Protocol):
+    """A planner that needs to know what earlier looks saw; it finds it in the fact `remembered`, this look included."""
+
+    KIND: str  # of the rows in the memory
+
+    def learned(self, task: Task, result: ProbeResult, known: Mapping[str, Json], at: float) -> Mapping[str, Json]:
+        """All rows to remember after this look, by key; `known` are the rows before it. Pure."""
+        ...
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """Actions whose outcomes later looks need to know of; the row is kept under the change's name."""
+
+    def learned(self, change: Change, outcome: Outcome, known: Json, at: float) -> Json:
+        """The row to remember, None for none; `known` is the row before, or None. Pure."""
+        ...
+
+
 class Answers(Protocol):
     """Reads what the helper says of steps."""
 
@@ -110,8 +130,10 @@ __all__ = [
     "Actions",
     "Answers",
     "Explanation",
+    "Learns",
     "Planner",
     "Probe",
+    "Remembers",
     "Replies",
     "Subject",
     "TrashItem",

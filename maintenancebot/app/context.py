@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from maintenancebot.engine.memory import StoreMemory
 from maintenancebot.engine.progress import Progress
-from maintenancebot.engine.work import Work
+from maintenancebot.engine.work import NoMemory, Work
 from maintenancebot.errors import UsageError
 from maintenancebot.inventory import Inventory, load_both
 from maintenancebot.model import Host
@@ -51,11 +52,17 @@ class Context:
             connections.close()
 
     def work(
-        self, run_id: str, connections: Connections, progress: Progress, stop: threading.Event | None = None
+        self,
+        run_id: str,
+        connections: Connections,
+        progress: Progress,
+        stop: threading.Event | None = None,
+        store: Store | None = None,
     ) -> Work:
-        """The surroundings of a run, with the real clock."""
+        """The surroundings of a run, with the real clock; `store` is the memory of earlier looks."""
         fleet = len(self.inventory.hosts)
-        return Work(run_id, self.settings, connections.connect, now, progress, stop or threading.Event(), fleet)
+        memory = StoreMemory(store, now) if store else NoMemory()
+        return Work(run_id, self.settings, connections.connect, now, progress, stop or threading.Event(), fleet, memory)
 
     def store(self) -> Store:
         """The state for a run, made if there never was one; raises StoreError rather than starting empty."""

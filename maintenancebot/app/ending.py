@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from maintenancebot.engine import guards
+from maintenancebot.engine import guards, memory
 from maintenancebot.engine.cycle import Judged
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import StoreError
@@ -34,6 +34,8 @@ def finish(report: Report, judged: Judged, work: Work, store: Store) -> Report:
     """Store how a run ended; the report is told even when that fails."""
     try:
         guards.learn(store, judged, work)
+        for plan in judged.seen.plan.hosts:
+            memory.learn(plan, judged.outcomes.get(plan.host, {}), work)
         store.runs.finish(
             work.run_id, report.state, totals(report.hosts), document.report_to_json(report), at=report.finished_at
         )

@@ -43,7 +43,7 @@ def dry_run(
             stack.enter_context(lock)  # it renews lists and settles what was unfinished: never beside a run
         store = stack.enter_context(context.store() if refresh else context.store_readonly())
         connections = stack.enter_context(context.connections())
-        work = context.work(new_run_id(started), connections, progress, stop)
+        work = context.work(new_run_id(started), connections, progress, stop, store)
         alone = refresh or not lock.is_held()  # what a run is at right now is not unfinished
         judged, notes = _look_and_judge(selected, work, store, refresh=refresh, settle=alone)
         notes += cycle.order(selected, judged, work, fleet=context.inventory.hosts)
@@ -67,7 +67,7 @@ def run(
     started = now()
     plan = from_plan_file(plan_file, context.settings, started) if plan_file else None
     with RunLock(context.state), context.store() as store, context.connections() as connections:
-        work = context.work(new_run_id(started), connections, progress, stop)
+        work = context.work(new_run_id(started), connections, progress, stop, store)
         store.runs.start(work.run_id, "run", context.settings.digest, at=started)
         if plan is None:
             judged, notes = _look_and_judge(selected, work, store, refresh=True, settle=True)

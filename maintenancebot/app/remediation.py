@@ -31,7 +31,7 @@ def remediate_disk_dry_run(
     context = load(options)
     (target,), started = chosen_hosts(context.inventory, (host,)), now()
     with context.store_readonly() as store, context.connections() as connections:
-        work = context.work(new_run_id(started), connections, progress, stop)
+        work = context.work(new_run_id(started), connections, progress, stop, store)
         judged = _judge(target, mount, context, work, store)
     found = _report_of(target, judged)
     hosts = (remediation.expected(found) if found.tasks else found,)
@@ -43,7 +43,7 @@ def remediate_disk(options: Options, host: str, mount: str, progress: Progress, 
     context = load(options)
     (target,), started = chosen_hosts(context.inventory, (host,)), now()
     with RunLock(context.state), context.store() as store, context.connections() as connections:
-        work = context.work(new_run_id(started), connections, progress, stop)
+        work = context.work(new_run_id(started), connections, progress, stop, store)
         store.runs.start(work.run_id, DISK, context.settings.digest, at=started)
         judged = _judge(target, mount, context, work, store)
         notes = guards.ask_for_approval(store, judged, work)

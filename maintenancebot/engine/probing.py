@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from maintenancebot.catalog import SUBJECTS
+from maintenancebot.engine import memory
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import RemoteError
 from maintenancebot.model import Change, Finding, Host, HostFacts, Json, Mount, Outcome, Reason, State
@@ -207,6 +208,7 @@ def _plan_task(host: Host, task: Task, work: Work, facts: HostFacts, answer: _An
     except RemoteError as error:
         result = replace(result, state=State.UNKNOWN, reason=error.reason, detail=str(error))
     try:
+        result = memory.recalled(host, task, result, work)
         return subject.planner.plan(host, task, work.settings, facts, result)
     except Exception as error:  # what the host said cannot be planned with: that is this task's trouble alone
         told = f"{type(error).__name__}: {error}"

@@ -29,7 +29,10 @@ def plan(host: Host, task: Task, settings: Settings, facts: HostFacts, result: P
         state = State.SKIPPED if result.state is State.SKIPPED else State.UNKNOWN
         return TaskPlan(task.name, task.type, state, result.reason, result.detail, facts=dict(result.facts))
     skewed = abs(facts.clock_offset) > settings.guards.max_clock_skew_seconds
-    sources = [_judge(source.name or source.path, result.findings, n, skewed) for n, source in enumerate(task.sources)]
+    sources = [
+        _judge(source.name or str(getattr(source, "path", source.type)), result.findings, n, skewed)
+        for n, source in enumerate(task.sources)
+    ]
     return _task_plan(task, sources)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from maintenancebot.model import Host, Json
 from maintenancebot.plan.inputs import ProbeResult
 from maintenancebot.remote.session import Session
-from maintenancebot.settings import Settings, Task
+from maintenancebot.settings import FileSource, Settings, Task
 from maintenancebot.settings.tasks import VerifyTask
 
 OP = "backups"
@@ -21,7 +21,11 @@ def request(task: Task, settings: Settings, host: Host, *, refresh: bool) -> Map
     assert isinstance(task, VerifyTask)
     if not task.sources:
         return None
-    sources = [{"type": "files", "name": s.name, "path": s.path, "min_bytes": s.min_bytes} for s in task.sources]
+    sources = [
+        {"type": "files", "name": s.name, "path": s.path, "min_bytes": s.min_bytes}
+        for s in task.sources
+        if isinstance(s, FileSource)
+    ]
     return {"sources": sources, "max_age_hours": task.max_age_hours}
 
 

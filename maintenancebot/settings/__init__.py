@@ -1,7 +1,10 @@
 """Strict configuration: every value checked, every fault with its place and what to write instead."""
 
+from maintenancebot.settings.aws import AcmSource
+from maintenancebot.settings.aws import Session as AwsSession
 from maintenancebot.settings.environment import OWN_NAMES
 from maintenancebot.settings.loading import BUNDLED, json_schema, load_settings
+from maintenancebot.settings.secrets import Secrets
 from maintenancebot.settings.sections import (
     Caps,
     Defaults,
@@ -18,26 +21,49 @@ from maintenancebot.settings.sections import (
     Way,
     Window,
 )
+from maintenancebot.settings.serving import Alerts, Http, Schedules
+from maintenancebot.settings.sources import (
+    HOST,
+    HOST_SOURCES,
+    AwsBackupSource,
+    BackupSource,
+    BorgSource,
+    EbsSource,
+    FileSource,
+    RdsSource,
+    ResticSource,
+    S3Source,
+    TrialRestore,
+)
 from maintenancebot.settings.tasks import (
     CleanupPattern,
     CleanupTask,
     DockerPruneTask,
-    FileSource,
     Health,
     Journal,
     Keeping,
     MonitorTask,
     PackageUpdateTask,
+    Protocol,
     Reboot,
     Rotation,
     Task,
+    TlsEndpoint,
     VerifyTask,
     Waves,
 )
 
 __all__ = [
     "BUNDLED",
+    "HOST",
+    "HOST_SOURCES",
     "OWN_NAMES",
+    "AcmSource",
+    "Alerts",
+    "AwsBackupSource",
+    "AwsSession",
+    "BackupSource",
+    "BorgSource",
     "Caps",
     "CleanupPattern",
     "CleanupTask",
@@ -45,23 +71,33 @@ __all__ = [
     "Deletion",
     "DiskRemediation",
     "DockerPruneTask",
+    "EbsSource",
     "FileSource",
     "Freeze",
     "Guards",
     "Health",
+    "Http",
     "Journal",
     "Keeping",
     "MonitorTask",
     "Offload",
     "PackageUpdateTask",
+    "Protocol",
+    "RdsSource",
     "Reboot",
     "Remediation",
+    "ResticSource",
     "Rotation",
+    "S3Source",
+    "Schedules",
+    "Secrets",
     "Settings",
     "Ssh",
     "Store",
     "Task",
+    "TlsEndpoint",
     "Trash",
+    "TrialRestore",
     "VerifyTask",
     "Waves",
     "Way",

@@ -12,11 +12,12 @@ from maintenancebot.settings import faults, yaml_positions
 from maintenancebot.settings.places import Document, Loc, Place
 from maintenancebot.settings.refused import RefusedError
 from maintenancebot.settings.scalars import resolve
+from maintenancebot.settings.secrets import VARIABLES
 from maintenancebot.settings.sections import Settings
 
 PREFIX = "MAINTENANCEBOT_"
-OWN_NAMES = frozenset({"MAINTENANCEBOT_CONFIG", "MAINTENANCEBOT_INVENTORY", "MAINTENANCEBOT_STATE_DIR"})
-"""Names that the command line reads itself."""
+OWN_NAMES = frozenset({"MAINTENANCEBOT_CONFIG", "MAINTENANCEBOT_INVENTORY", "MAINTENANCEBOT_STATE_DIR"}) | VARIABLES
+"""Names that are no settings: options of the command line, and secrets."""
 
 
 def names() -> dict[str, Loc]:
@@ -49,7 +50,7 @@ def apply(document: Document, environ: Mapping[str, str]) -> None:
 
 def _unknown(name: str, known: Mapping[str, Loc]) -> Fault:
     if faults.SECRET_KEY.search(name):
-        return Fault(name, 0, 0, "no setting of this version is a secret", "remove the variable")
+        return Fault(name, 0, 0, "no secret has this name", f"the secrets are {', '.join(sorted(VARIABLES))}")
     return Fault(name, 0, 0, "this variable is not known", faults.suggestion(name, {*known, *OWN_NAMES}))
 
 

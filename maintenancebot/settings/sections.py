@@ -12,7 +12,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from maintenancebot.model import Autonomy
+from maintenancebot.settings.aws import Session
 from maintenancebot.settings.places import Document, Loc, Place
+from maintenancebot.settings.serving import Alerts, Http, Schedules
 from maintenancebot.settings.tasks import CleanupPattern, Task
 from maintenancebot.settings.values import (
     AbsoluteFile,
@@ -20,9 +22,9 @@ from maintenancebot.settings.values import (
     Bucket,
     ClockTime,
     Day,
-    Endpoint,
     KeepRule,
     KeyPrefix,
+    Name,
     Positive,
     Schedule,
     Selectors,
@@ -86,14 +88,11 @@ class Caps(Strict):
     share_from_files: Positive = Field(default=100, description="Below so many files the share does not count.")
 
 
-class Offload(Strict):
+class Offload(Session):
     """An object store for what was taken away; its credentials come from the environment, never from here."""
 
     bucket: Bucket = Field(description="Bucket, which must exist.")
     prefix: KeyPrefix = Field(default="maintenancebot/", description="How the keys of all objects begin.")
-    endpoint: Endpoint | None = Field(default=None, description="Address of the object store; without it, AWS.")
-    region: Text | None = Field(default=None, description="Region; without it, what the environment says.")
-    profile: Text | None = Field(default=None, description="Profile of the AWS configuration.")
 
 
 class Trash(Strict):
@@ -161,6 +160,7 @@ class Remediation(Strict):
     LATER: ClassVar[Mapping[str, str]] = {"drift": "remove it until a version has it"}
 
     disk: DiskRemediation = Field(default=DiskRemediation(), description="Full file systems.")
+    alerts: Alerts = Field(default=Alerts(), description="Which alerts are healed, and how often.")
 
 
 class Guards(Strict):
@@ -178,6 +178,15 @@ class Guards(Strict):
     plan_valid_hours: int = Field(default=24, ge=1, le=720, description="How long a plan may be run.")
     breaker_failures: Positive = Field(default=3, description="Failures in a row that open a breaker.")
     breaker_reset_minutes: Positive = Field(default=60, description="How long a breaker stays open.")
+    breaker_hosts: Positive = Field(
+        default=3, description="Hosts that fail within the reset time and open the breaker of their rule or group."
+    )
+    breaker_fleet_hosts: Positive = Field(
+        default=10, description="Hosts that fail within the reset time and open the breaker of the whole fleet."
+    )
+    autonomy: dict[Name, Autonomy] = Field(
+        default={}, description="The most that may be done by itself on hosts of a group, whatever a task says."
+    )
 
 
 class Ssh(Strict):
@@ -220,7 +229,8 @@ class Settings(Strict):
     """A whole configuration."""
 
     name: Text = Field(default="MaintenanceBot", max_length=80, description="Name of this bot in reports.")
-    schedule: Schedule | None = Field(default=None, description="Standard cron; without it nothing runs by itself.")
+    schedule: Schedule | None = Field(default=None, description="Standard cron; without it no cycle runs by itself.")
+    schedules: Schedules = Field(default=Schedules(), description="What else the daemon does at set times.")
     timezone: Zone = Field(default="UTC", description="Time zone of schedule, window and freeze.")
     window: Window | None = Field(default=None, description="When changes may be made; without it, always.")
     freeze: tuple[Freeze, ...] = Field(default=(), description="Days on which nothing is changed.")
@@ -230,9 +240,10 @@ class Settings(Strict):
     remediation: Remediation = Field(default=Remediation(), description="What may be healed, and how.")
     guards: Guards = Field(default=Guards(), description="Limits that hold whatever a plan says.")
     ssh: Ssh = Field(default=Ssh(), description="How hosts are reached.")
+    http: Http = Field(default=Http(), description="Webhook, health and metrics of the daemon.")
     store: Store = Field(default=Store(), description="Where the state is kept.")
 
-    LATER: ClassVar[Mapping[str, str]] = dict.fromkeys(("llm", "slack", "http"), "remove it until a version has it")
+    LATER: ClassVar[Mapping[str, str]] = dict.fromkeys(("llm", "slack"), "remove it until a version has it")
 
     _document: Document | None = PrivateAttr(default=None)
 

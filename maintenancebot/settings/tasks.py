@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from maintenancebot.model import Autonomy, TaskType
+from maintenancebot.settings.aws import AcmSource
+from maintenancebot.settings.sources import BackupSource
 from maintenancebot.settings.values import (
     Glob,
     HttpUrl,
@@ -181,20 +183,18 @@ class DockerPruneTask(CommonTask):
         default=("maintenancebot.keep",), description="Objects with one of these stay."
     )
     keep_images: tuple[Text, ...] = Field(default=(), description="Globs of image tags that stay.")
-    volumes: tuple[Text, ...] = Field(default=(), description="Names of the volumes that may go at all.")
+    save_images: bool = Field(
+        default=False, description="Whether images that no registry gives back are saved to the trash, then removed."
+    )
+    volumes: tuple[Text, ...] = Field(default=(), description="Globs of named volumes that may go like nameless ones.")
     sightings: int = Field(
         default=3, ge=1, le=100, description="Runs in which a volume was seen unused before it may go."
     )
+    build_cache: bool = Field(default=False, description="Whether old, unused records of the build cache go.")
+    stopped_containers: tuple[Text, ...] = Field(
+        default=(), description="Globs of stopped containers that may go, with their layer and logs."
+    )
     socket: SocketPath = Field(default="/run/docker.sock", description="Docker's socket on the host.")
-
-
-class FileSource(Strict):
-    """Backups that lie as files on the host."""
-
-    type: Literal["files"]
-    name: str = Field(default="", description="Name in reports; empty means the path.")
-    path: Glob = Field(description="Absolute glob of the backup files.")
-    min_bytes: Size = Field(default=1, description="A smaller file is no backup.")
 
 
 def _backup_check(text: str) -> str:
@@ -215,7 +215,7 @@ class VerifyTask(CommonTask):
     type: Literal[TaskType.VERIFY]
     check: Annotated[str, AfterValidator(_backup_check)] = Field(description="How fresh the newest backup must be.")
     alert_on_failure: bool = Field(default=True, description="A bad backup is reported as needing a person.")
-    sources: tuple[FileSource, ...] = Field(default=(), description="Where backups lie.")
+    sources: tuple[BackupSource, ...] = Field(default=(), description="Where backups lie.")
 
     @property
     def max_age_hours(self) -> int:
@@ -223,6 +223,27 @@ class VerifyTask(CommonTask):
         match = BACKUP_CHECK.fullmatch(self.check)
         assert match is not None
         return int(match[1]) * (24 if match[2] == "d" else 1)
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Protocol(StrEnum):
+    """What is spoken before a connection becomes TLS."""
+
+    TLS = "tls"  # nothing
+    SMTP = "smtp"
+    IMAP = "imap"
+    POSTGRES = "postgres"
+    LDAP = "ldap"
+
+
+class TlsEndpoint(Strict):
+    """A server that is not on the host itself."""
+
+    address: TcpAddress = Field(description='As the host reaches it, "www.example.org:443".')
+    name: Text | None = Field(default=None, description="Name to ask for; without it, the address.")
+    protocol: Protocol = Field(default=Protocol.TLS, description="What is spoken before TLS.")
 
 
 class MonitorTask(CommonTask):
@@ -236,9 +257,20 @@ class MonitorTask(CommonTask):
         default=("/etc/letsencrypt/live/*/fullchain.pem", "/etc/nginx/ssl/*.pem", "/etc/nginx/ssl/*.crt"),
         description="Absolute globs of certificate files.",
     )
-    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
+    ports: tuple[Port, ...] = Field(
         default=(443, 8443, 465, 636, 993, 995), description="Local TLS ports that are looked at."
     )
+    starttls_ports: dict[Protocol, tuple[Port, ...]] = Field(
+        default={
+            Protocol.SMTP: (25, 587),
+            Protocol.IMAP: (143,),
+            Protocol.POSTGRES: (5432,),
+            Protocol.LDAP: (389,),
+        },
+        description="Local ports that begin in clear text, by protocol.",
+    )
+    endpoints: tuple[TlsEndpoint, ...] = Field(default=(), description="Further servers, as the host reaches them.")
+    acm: AcmSource | None = Field(default=None, description="AWS Certificate Manager, looked at from the controller.")
 
     @property
     def threshold_days(self) -> int:

@@ -26,6 +26,17 @@ def refusal(problem: str, instead: str = "") -> PydanticCustomError:
     return PydanticCustomError("refused", "{problem}", {"problem": problem, "instead": instead})
 
 
+def matching(pattern: str, what: str, instead: str) -> Callable[[str], str]:
+    """A validator that takes a text of this form only."""
+
+    def validate(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise refusal(f"{text!r} is not {what}", instead)
+        return text
+
+    return validate
+
+
 def _rule(check: Callable[[str], str]) -> AfterValidator:
     """A rule of this package as a validator."""
 

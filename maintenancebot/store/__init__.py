@@ -17,11 +17,11 @@ from maintenancebot.store.guards import NAME as STOP
 from maintenancebot.store.guards import Guard, StopFile, StopInfo, stop_by_file
 from maintenancebot.store.intents import Intent, Intents
 from maintenancebot.store.machines import Machines
+from maintenancebot.store.memories import Memories
 from maintenancebot.store.opening import NAME, open_file, open_read_only
 from maintenancebot.store.runs import Run, Runs
-from maintenancebot.store.sightings import Sighting, Sightings
 
-__all__ = ["AuditVerdict", "Intent", "Record", "Run", "Sighting", "StopInfo", "Store", "stop_by_file"]
+__all__ = ["AuditVerdict", "Intent", "Record", "Run", "StopInfo", "Store", "stop_by_file"]
 
 _SQLITE = "sqlite:///"
 
@@ -39,7 +39,7 @@ class Store:
         self.guard = Guard(database, state, stops)
         self.approvals = Approvals(database)
         self.breakers = Breakers(database)
-        self.sightings = Sightings(database)
+        self.memories = Memories(database)
 
     @classmethod
     def open(cls, state: Path, *, create: bool, url: str | None = None, kill_switch: Path | None = None) -> Store:

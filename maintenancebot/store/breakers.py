@@ -30,15 +30,19 @@ class Breakers:
             before = _get(connection, host)
             after = after_run(before or CLOSED, failed=failed, rules=rules, at=at)
             if before is None:
-                connection.execute(insert(breakers), {"host": host, **asdict(after)})
+                connection.execute(insert(breakers), {"scope": "host", "name": host, **asdict(after)})
             else:
-                connection.execute(update(breakers).where(breakers.c.host == host).values(asdict(after)))
+                connection.execute(
+                    update(breakers).where(breakers.c.scope == "host", breakers.c.name == host).values(asdict(after))
+                )
             if after.open_until != (before or CLOSED).open_until:
                 body = {"open_until": after.open_until and after.open_until.isoformat(), "failures": after.failures}
                 append_in(connection, [Record("breaker", "", host, body, at)])
 
 
 def _get(connection: Connection, host: str) -> Breaker | None:
-    query = select(breakers.c.failures, breakers.c.open_until).where(breakers.c.host == host)
+    query = select(breakers.c.failures, breakers.c.open_until).where(
+        breakers.c.scope == "host", breakers.c.name == host
+    )
     found = connection.execute(query).first()
     return Breaker(found.failures, found.open_until) if found else None

@@ -160,18 +160,101 @@ approval_changes = Table(
 breakers = Table(
     "breakers",
     metadata,
-    Column("host", String(255), primary_key=True),
+    Column("scope", String(16), primary_key=True),  # host, rule, group or fleet
+    Column("name", String(255), primary_key=True),
     Column("failures", Integer, nullable=False),
     Column("open_until", Moment),
+    Column("trial", AsciiJson),  # the host that tries for the others while the breaker is half-open
 )
 
-sightings = Table(
-    "sightings",
+effects = Table(
+    "effects",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Moment, nullable=False, index=True),
+    Column("rule", String(64), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("groups", AsciiJson, nullable=False),
+    Column("good", Integer, nullable=False),
+)
+
+memories = Table(
+    "memories",
     metadata,
     Column("host", String(255), primary_key=True),
-    Column("kind", String(32), primary_key=True),
-    Column("object_id", AsciiJson, primary_key=True),
-    Column("first_seen", Moment, nullable=False),
-    Column("last_seen", Moment, nullable=False),
+    Column("kind", String(128), primary_key=True),
+    Column("key", AsciiJson, primary_key=True),
+    Column("value", AsciiJson, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("owner", AsciiJson),  # null: nobody has it
+    Column("fence", BigInteger, nullable=False),
+    Column("doing", AsciiJson, nullable=False),
+    Column("taken_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)
+
+slots = Table(
+    "slots",
+    metadata,
+    Column("schedule", String(64), primary_key=True),
+    Column("slot", BigInteger, primary_key=True, autoincrement=False),  # seconds since the epoch
+    Column("claimed_at", Moment, nullable=False),
+    Column("owner", AsciiJson, nullable=False),
+    Column("run", String(64), nullable=False),
+    Column("finished_at", Moment),
+    Column("state", String(16)),
+    Column("reason", String(32)),
+    Column("detail", AsciiJson),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("received_at", Moment, nullable=False),
+    Column("source", String(32), nullable=False),
+    Column("key", String(64), nullable=False, index=True),  # of fingerprint and start: the same alert again
+    Column("body", AsciiJson, nullable=False),
     Column("times", Integer, nullable=False),
+    Column("last_at", Moment, nullable=False),
+    Column("settled_at", Moment, index=True),
+    Column("reason", String(32)),
+    Column("detail", AsciiJson),
+    Column("episode", String(64)),
+)
+
+episodes = Table(
+    "episodes",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("rule", String(64), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("subject", AsciiJson, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("reason", String(32), nullable=False),
+    Column("detail", AsciiJson, nullable=False),
+    Column("body", AsciiJson, nullable=False),
+    Column("run", String(64), nullable=False),
+    Column("opened_at", Moment, nullable=False, index=True),
+    Column("changed_at", Moment, nullable=False),
+    Column("closed_at", Moment),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String(128), nullable=False, unique=True),  # the same thing is told once
+    Column("kind", String(32), nullable=False),
+    Column("body", AsciiJson, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("sent_at", Moment, index=True),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", Moment, nullable=False),
 )

@@ -462,7 +462,7 @@ def test_the_environment_overrides_the_file(tmp_path):
         ("MAINTENANCEBOT_SSH__AGENT", "no", 'write "no" in quotes for the text, or false'),
         ("MAINTENANCEBOT_DELETION__ALLOW", '["/"]', "deletion.allow[0]: '/' reaches all of /"),
         ("MAINTENANCEBOT_DELETION__ALLOW", "[", "this is not YAML"),
-        ("MAINTENANCEBOT_SLACK_TOKEN", "hunter2x", "no setting of this version is a secret"),
+        ("MAINTENANCEBOT_SLACK_TOKEN", "hunter2x", "no secret has this name"),
     ],
 )
 def test_a_misspelt_or_wrong_variable_is_refused_by_its_name(tmp_path, name, value, told):
@@ -516,6 +516,19 @@ def test_every_setting_is_documented():
         "VerifyTask": "verify",
         "FileSource": "verify",
         "MonitorTask": "monitor",
+        "TlsEndpoint": "monitor",
+        "AcmSource": "monitor",
+        "ResticSource": "verify",
+        "BorgSource": "verify",
+        "S3Source": "verify",
+        "RdsSource": "verify",
+        "EbsSource": "verify",
+        "AwsBackupSource": "verify",
+        "TrialRestore": "verify",
+        "Schedules": "schedules",
+        "Http": "http",
+        "Tls": "http",
+        "Alerts": "remediation",
     }
     seen, waiting = set(), [Settings]
     while waiting:

@@ -1,10 +1,10 @@
-"""Machines, breakers and sightings: what a run leaves for the next one."""
+"""Machines, breakers and memories: what a run leaves for the next one."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 
 from maintenancebot.policy.breakers import BreakerState
-from maintenancebot.store import Sighting, Store
+from maintenancebot.store import Store
 from tests.unit.store.examples import NOON, ODD, later
 
 
@@ -46,17 +46,13 @@ def test_a_breaker_counts_over_restarts_and_its_turns_are_audited(store: Store) 
     assert store.audit.verify().rows == 2
 
 
-def test_an_object_is_counted_as_long_as_every_look_sees_it(store: Store) -> None:
-    store.sightings.see("web-1", "volume", ["a", ODD], at=NOON)
-    store.sightings.see("web-1", "volume", ["a"], at=later(days=1))
-    seen = store.sightings.see("web-1", "volume", ["a", ODD], at=later(days=2))
-    assert seen == {"a": Sighting(NOON, later(days=2), 3), ODD: Sighting(later(days=2), later(days=2), 1)}
-    assert store.sightings.known("web-1", "volume") == seen
-
-
-def test_hosts_and_kinds_are_counted_apart(store: Store) -> None:
-    for host, kind in (("web-1", "volume"), ("web-1", "image"), ("web-2", "volume")):
-        store.sightings.see(host, kind, ["a"], at=NOON)
-    store.sightings.see("web-1", "image", [], at=NOON)
-    assert store.sightings.known("web-1", "image") == {}
-    assert set(store.sightings.known("web-1", "volume")) == set(store.sightings.known("web-2", "volume")) == {"a"}
+def test_rows_are_kept_by_host_and_kind_and_replaced_together(store: Store) -> None:
+    store.memories.keep("web-1", "containers:docker", {"a": {"times": 1}, ODD: 2}, at=NOON)
+    store.memories.keep("web-1", "backups:nightly", {"a": 3}, at=NOON)
+    store.memories.keep("web-2", "containers:docker", {"a": 4}, at=NOON)
+    store.memories.keep("web-1", "containers:docker", {"a": {"times": 2}, "b": [1]}, at=later(days=1))
+    assert store.memories.read("web-1", "containers:docker") == {"a": {"times": 2}, "b": [1]}
+    assert store.memories.read("web-1", "backups:nightly") == {"a": 3}
+    assert store.memories.read("web-2", "containers:docker") == {"a": 4}
+    store.memories.keep("web-1", "containers:docker", {}, at=later(days=2))
+    assert store.memories.read("web-1", "containers:docker") == {}

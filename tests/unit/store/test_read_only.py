@@ -25,7 +25,7 @@ def read_everything(store: Store) -> None:
     store.approvals.latest()
     store.approvals.approved_changes(at=NOON)
     store.breakers.get("web-1")
-    store.sightings.known("web-1", "image")
+    store.memories.read("web-1", "image")
     store.audit.verify()
     store.audit.actions_since(NOON)
 

@@ -1,18 +1,9 @@
-"""The nouns of the product: Host -> Finding -> Change -> Decision -> Outcome -> Report.
-
-Values only: frozen, without I/O, known to everybody and knowing nobody.
-"""
+"""The words for states, reasons and actions: closed lists, the same in report, log, metric and audit log."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
-
-Json = Any
-"""A value that JSON can hold. Host text may carry lone surrogates (bytes that are not UTF-8)."""
 
 
 class State(StrEnum):
@@ -126,6 +117,7 @@ class Reason(StrEnum):
     NEEDS_RELOAD = "needs_reload"  # a writer has the log open, and nothing is configured that makes it reopen
     OVER_CAP = "over_cap"  # found more than the plan may list
     AGE_UNKNOWN = "age_unknown"
+    SEEN_TOO_SELDOM = "seen_too_seldom"  # unused at fewer looks than the task asks for
     NOT_PULLABLE = "not_pullable"  # no registry gives this image back
     KEPT = "kept"  # named by a keep list or rule
 
@@ -157,6 +149,13 @@ class Reason(StrEnum):
     EMPTY = "empty"
     TOO_SMALL = "too_small"
     DAMAGED = "damaged"
+    INCOMPLETE = "incomplete"  # a part of it is missing: holes, a checkpoint, an upload that never ended
+    IMPLAUSIBLE = "implausible"  # far from the median of its own history
+    WRONG_HOST = "wrong_host"  # only another host's backups are there
+    WRONG_CONTENT = "wrong_content"  # not what must be in it
+    ARCHIVED = "archived"  # in a storage class that cannot be read now
+    CREDENTIALS = "credentials"  # refused, expired or missing
+    RESTORE_FAILED = "restore_failed"  # a trial restore did not give it back
     BEING_WRITTEN = "being_written"
 
     # certificates
@@ -167,7 +166,27 @@ class Reason(StrEnum):
     KEY_MISMATCH = "key_mismatch"
     CHAIN_BROKEN = "chain_broken"
     NOT_DUE = "not_due"  # the renewing tool says that it is not due yet
+    UNTRUSTED = "untrusted"  # its chain does not lead to an authority that the host trusts
+    NAME_MISMATCH = "name_mismatch"  # not for the name under which it is served
+    CONFIG_INVALID = "config_invalid"  # the server's configuration would not load
+    BACKING_OFF = "backing_off"  # tried and failed a short while ago
     RENEWAL_FAILED = "renewal_failed"
+
+    # alerts
+    UNKNOWN_HOST = "unknown_host"  # the alert names no host of the inventory
+    UNKNOWN_MOUNT = "unknown_mount"  # the alert names no mount point of the host
+    NO_RULE = "no_rule"  # no rule heals this kind of alert
+    RESOLVED = "resolved"  # the alert says that it is over
+    SAME_EPISODE = "same_episode"  # a repetition of an alert whose episode is open or just closed
+    COOLDOWN = "cooldown"  # healed a short while ago
+    CAP_REACHED = "cap_reached"  # healed as often as host or rule may be in this time
+    FLAPPING = "flapping"  # comes and goes
+    ESCALATED = "escalated"  # given to a person
+    OBSERVED = "observed"  # gone when it was measured
+
+    # schedule and locks
+    MISSED = "missed"  # the slot passed while nobody could run it
+    FENCED = "fenced"  # another process has taken over this host's work
 
     # restarts of ours
     UNFINISHED = "unfinished"  # intended, but no outcome was recorded; found by the next start
@@ -192,6 +211,7 @@ GUARD_REASONS = frozenset(
         Reason.INTERRUPTED,
         Reason.WAVE_STOPPED,
         Reason.QUORUM,
+        Reason.FENCED,
     }
 )
 """Reasons that make a run end with exit code 3: a guard refused what was wanted."""
@@ -224,6 +244,11 @@ class Action(StrEnum):
     VACUUM_JOURNAL = "vacuum_journal"
     REMOVE_IMAGE = "remove_image"
     REMOVE_VOLUME = "remove_volume"
+    REMOVE_CONTAINER = "remove_container"
+    REMOVE_BUILD_CACHE = "remove_build_cache"
+    RESTORE_VOLUME = "restore_volume"  # from the trash, under its old name
+    RESTORE_IMAGE = "restore_image"
+    TRY_RESTORE = "try_restore"  # a backup into a fresh folder, which goes again
     RENEW_CERTIFICATE = "renew_certificate"
 
 
@@ -253,174 +278,3 @@ class Autonomy(StrEnum):
     REQUIRED = "required"  # plan and wait for a person
     NOTIFY = "notify"  # do it, and say so at once
     AUTO = "auto"  # do it, and say so in the report
-
-
-@dataclass(frozen=True)
-class Host:
-    """A server of the inventory; how to reach it and what it is."""
-
-    name: str
-    address: str
-    port: int = 22
-    user: str = "root"
-    become: bool | None = None  # None: sudo when the login is not root
-    connection: str = "ssh"  # or "local"
-    groups: tuple[str, ...] = ()
-    cloud: str = ""
-    labels: tuple[tuple[str, str], ...] = ()
-    timezone: str = ""
-    quorum: str = ""
-    via: str = ""  # name of the bastion, itself a host of the inventory
-    maintenance: bool = False
-    source: str = ""  # which inventory source named it
-
-
-@dataclass(frozen=True)
-class Mount:
-    """A mounted file system as statvfs told it, in bytes and inodes."""
-
-    path: str
-    device: str
-    fs_type: str
-    total: int
-    available: int
-    inodes: int
-    inodes_free: int
-    read_only: bool = False
-
-
-@dataclass(frozen=True)
-class HostFacts:
-    """What a host says of itself in the probe; `machine_id` is its identity."""
-
-    machine_id: str
-    boot_id: str
-    hostname: str
-    os_id: str
-    os_version: str
-    kernel: str
-    python: str
-    uid: int
-    clock: float  # the host's clock, seconds since the epoch
-    clock_offset: float  # host minus controller, seconds
-    mounts: tuple[Mount, ...] = ()
-    missing: tuple[str, ...] = ()  # optional python modules and tools the host lacks
-
-    @property
-    def is_root(self) -> bool:
-        """Whether the helper ran as root."""
-        return self.uid == 0
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing a probe saw for a task: read-only, plain data."""
-
-    task: str
-    kind: str
-    subject: str
-    data: Mapping[str, Json] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Change:
-    """One object and what is to be done to it; checked again at the moment of the change."""
-
-    id: str  # digest of host, task, action and object: the same object gets the same id in every plan
-    task: str
-    action: Action
-    name: str  # the object for people: a path, `package=version`, an image's tag or id
-    object: Mapping[str, Json]  # the object's identity, all that must still hold when it is touched
-    undo: Undo
-    risk: Risk = Risk.LOW
-    effect: Mapping[str, Json] = field(default_factory=dict)  # expected, e.g. {"freed_now": 0, "freed_at_purge": 4096}
-    note: str = ""  # for people, e.g. what undoing cannot give back
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The gate's answer for one change."""
-
-    change_id: str
-    state: State  # PLANNED: may be done; SKIPPED or WAITING: not, see the reason
-    reason: Reason = Reason.NONE
-    detail: str = ""
-
-    @property
-    def allowed(self) -> bool:
-        """Whether the change may be made."""
-        return self.state is State.PLANNED
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one change, as measured afterwards."""
-
-    change_id: str
-    state: State
-    reason: Reason = Reason.NONE
-    detail: str = ""
-    measured: Mapping[str, Json] = field(default_factory=dict)
-    begun: bool = True  # False: leave was never given, so that nothing was tried, whatever the state says
-
-
-@dataclass(frozen=True)
-class Step:
-    """Changes that are made in one go, by one helper operation or one call on the controller."""
-
-    id: str
-    task: str
-    op: str  # a row of the helper's table of operations, or of `actions.CONTROLLER_STEPS`
-    changes: tuple[Change, ...]
-    args: Mapping[str, Json] = field(default_factory=dict)
-    on_controller: bool = False
-
-
-@dataclass(frozen=True)
-class ChangeReport:
-    """A change with its state, as the report and `--json` show it."""
-
-    change: Change
-    state: State
-    reason: Reason = Reason.NONE
-    detail: str = ""
-    measured: Mapping[str, Json] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class TaskReport:
-    """A task on a host."""
-
-    task: str
-    type: TaskType
-    state: State
-    reason: Reason = Reason.NONE
-    detail: str = ""
-    changes: tuple[ChangeReport, ...] = ()
-    facts: Mapping[str, Json] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class HostReport:
-    """A host in a run; every host of the inventory has one."""
-
-    host: str
-    state: State
-    reason: Reason = Reason.NONE
-    detail: str = ""
-    tasks: tuple[TaskReport, ...] = ()
-    facts: Mapping[str, Json] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a command did, for all hosts."""
-
-    command: str
-    run_id: str
-    started_at: datetime
-    finished_at: datetime
-    state: State
-    hosts: tuple[HostReport, ...]
-    totals: Mapping[str, Json] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()  # for people: what was unfinished, which guard is on
