@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "engine": {*CONFIGURATION, "inventory", "plan", "policy", "remote", "catalog", "store"},
     "report": {"model"},
     "app": {*CONFIGURATION, "inventory", "plan", "policy", "remote", "engine", "report", "store"},
-    "cli": {*CONFIGURATION, "inventory", "plan", "policy", "engine.progress", "report", "app"},
+    "daemon": {*CONFIGURATION, "inventory", "policy", "engine.progress", "report", "store", "app"},
+    "cli": {*CONFIGURATION, "inventory", "plan", "policy", "engine.progress", "report", "app", "daemon"},
 }
 """What each part may import of ours; itself always, `maintenancebot.__version__` always."""
 
@@ -44,6 +45,11 @@ HEAVY = {
     "rich": set(),
     "cryptography": set(),
     "boto3": set(),
+    "apscheduler": {"daemon"},
+    "starlette": {"daemon"},
+    "uvicorn": {"daemon"},
+    "prometheus_client": {"daemon"},
+    "structlog": {"daemon"},
     "anthropic": set(),
 }
 """Slow imports, and the parts whose modules may have them at their top; elsewhere only inside a function."""
