@@ -61,6 +61,7 @@ def _arguments(op: str, task: PackageUpdateTask) -> dict[str, Json]:
         "rollback": task.rollback_on_failure,
         "never_roll_back": list(task.never_roll_back),
         "health": health,
+        "snapshot_hook": task.snapshot_hook or "",
     }
 
 

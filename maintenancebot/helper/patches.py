@@ -4,7 +4,7 @@ import importlib
 import os
 import time
 
-from . import apt, aptlists, dpkg, due, known_bad, managers, restarts, results, space, tools, unit, weights
+from . import apt, aptlists, dpkg, due, known_bad, managers, restarts, results, snapshot_hook, space, tools, unit, weights
 
 LOOKS = {"dnf": "rpm_look", "zypper": "rpm_look"}
 UPGRADES = {"apt": "upgrade", "dnf": "rpm_upgrade", "zypper": "rpm_upgrade"}
@@ -16,6 +16,14 @@ ROUNDS = 8
 
 def probe(args, out):
     """Report each wanted update, held back or not, and the one transaction that would bring those that can be had."""
+    result = look(args, out)
+    if args.get("snapshot_hook"):
+        result.facts["snapshot_hook"] = snapshot_hook.objection(args["snapshot_hook"])
+    return result
+
+
+def look(args, out):
+    """The same by the host's package manager."""
     choice = managers.choose()
     if not choice.name:
         return results.Result("skipped", "unsupported", choice.why)

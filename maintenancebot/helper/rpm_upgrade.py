@@ -17,6 +17,7 @@ from . import (
     rpm,
     rpm_history,
     rpm_look,
+    snapshot_hook,
     tools,
     transactions,
     unit,
@@ -76,7 +77,9 @@ def begin(wanted, args, out, about):
     if args.get("health"):
         record["before"] = health.snapshot(args["health"])
     environment = tools.environment(ZYPP_LOCK_TIMEOUT=str(int(args["lock_timeout"])))
-    return unit.start(transactions.new_name(), asker.argv(words), environment, record)
+    name = transactions.new_name()
+    snapshot_hook.make(args, name, out)
+    return unit.start(name, asker.argv(words), environment, record)
 
 
 def check_transaction(wanted, found, asker, words):

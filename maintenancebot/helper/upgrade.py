@@ -14,6 +14,7 @@ from . import (
     old_versions,
     results,
     rollback,
+    snapshot_hook,
     space,
     transactions,
     unit,
@@ -61,6 +62,7 @@ def begin(wanted, args, out, about):
     name = transactions.new_name()
     record = {"packages": [dict(item) for item in wanted], "run": about.get("run", "")}
     record["automatic"] = marks.automatic([item["package"] for item in wanted if item["from"]])
+    snapshot_hook.make(args, name, out)
     if args.get("rollback"):
         record["old"], record["missing"] = fetch_old(wanted, found, asker, name, out)
     if args.get("health"):

@@ -66,6 +66,7 @@ def asides(task: PackageUpdateTask, result: ProbeResult, packages: Sequence[Mapp
         return []
     stale = list(map(str, result.facts.get("stale") or ()))
     told = [f"patched, not active: {listed(stale)}"] if stale else []
+    told += [f"first: {task.snapshot_hook}"] if task.snapshot_hook and packages else []
     return [*filter(None, [reboots.words(task, result, packages)]), *told]
 
 

@@ -129,6 +129,7 @@ def _objections(
     tool = {"apt": "dpkg"}.get(_manager(result), _manager(result))
     broken = [f"{tool} was interrupted"] * bool(result.facts["interrupted"]) + list(result.facts["broken"])
     new = seen.new if len(seen.new) > task.max_new_packages else ()
+    hook = [str(told)] if (told := result.facts.get("snapshot_hook")) and seen.packages else []
     user = [f"{len(seen.packages)} packages would be upgraded"] if seen.packages and not facts.is_root else []
     return (
         (State.FAILED, Reason.PACKAGES_BROKEN, broken),
@@ -138,6 +139,7 @@ def _objections(
         (State.SKIPPED, Reason.OVER_CAP, new),
         (State.SKIPPED, Reason.NO_SPACE, list(result.facts["no_space"])),
         (State.SKIPPED, Reason.NEEDS_ROOT, user),
+        (State.SKIPPED, Reason.LACKS, hook),
     )
 
 

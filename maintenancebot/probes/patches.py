@@ -29,6 +29,7 @@ def request(task: Task, settings: Settings, host: Host, *, refresh: bool) -> Map
         "origins": [list(archive) for archive in SECURITY_ARCHIVES],
         "further": [[one.origin, one.label, one.suite] for one in task.origins],
         "lock_timeout": task.lock_timeout_seconds,
+        "snapshot_hook": task.snapshot_hook or "",
     }
 
 

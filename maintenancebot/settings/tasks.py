@@ -106,6 +106,9 @@ class PackageUpdateTask(CommonTask):
     never_roll_back: tuple[Text, ...] = Field(
         default=(), description="Globs of packages that are never rolled back, beside the built-in ones."
     )
+    snapshot_hook: SocketPath | None = Field(
+        default=None, description="Program of root's on the host that must succeed before an upgrade, for a snapshot."
+    )
     repair: bool = Field(default=False, description="Finish what an interrupted dpkg left, before anything else.")
     reboot: Reboot = Field(default=Reboot.REPORT, description="Whether hosts that need it are rebooted.")
 

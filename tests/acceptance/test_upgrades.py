@@ -319,6 +319,32 @@ def test_a_full_var_is_refused_before_anything_is_touched(stage: Stage) -> None:
     assert apt.installed(scene.host, "demo") == "1.0"
 
 
+HOOK = "/usr/local/sbin/snapshot"
+
+
+def test_a_snapshot_is_made_first_and_without_it_nothing_is_upgraded(stage: Stage) -> None:
+    scene = stage(settings={"snapshot_hook": HOOK})
+    scene.old(service("1.0"))
+    scene.offer(service("1.1"))
+    assert state_of_task(scene.run(), scene) == ("skipped", "lacks")
+
+    scene.host.write(HOOK, "#!/bin/sh\necho no room >&2\nexit 3\n", mode=0o755)
+    refused = scene.outcomes(scene.run())["demo=1.1"]
+    assert state_of(refused) == ("failed", "tool_failed")
+    assert "no snapshot, so no upgrade" in refused["detail"]
+    assert "exit code 3: no room" in refused["detail"]
+
+    scene.host.write(HOOK, '#!/bin/sh\ndpkg-query -W demo >"/root/$MAINTENANCEBOT_UPGRADE"\n', mode=0o755)
+    done = scene.run()
+    assert state_of(scene.outcomes(done)["demo=1.1"]) == ("done", "verified"), done.out
+    run = scene.measured(done)["unit"]
+    assert scene.host.read(f"/root/{run}").split() == [b"demo", b"1.0"]
+
+
+def state_of_task(answer: Answer, scene: Scene) -> tuple[str, str]:
+    return state_of(answer.task(scene.host.name, TASK))
+
+
 def test_an_interrupted_dpkg_is_repaired_where_that_is_wanted(stage: Stage) -> None:
     scene = stage(settings={"repair": True})
     scene.old(apt.Package("demo", "1.0"))

@@ -44,7 +44,13 @@ def test_all_packages_are_one_step_of_the_helper() -> None:
 
     assert (step.op, step.changes, step.on_controller) == ("patches.upgrade", CHANGES, False)
     health = {"settle_seconds": 20, "http": [], "tcp": [], "ignore_units": []}
-    assert step.args == {"lock_timeout": 42, "rollback": False, "never_roll_back": [], "health": health}
+    assert step.args == {
+        "lock_timeout": 42,
+        "rollback": False,
+        "never_roll_back": [],
+        "health": health,
+        "snapshot_hook": "",
+    }
     assert step.op in helper_main.STEPS
 
 

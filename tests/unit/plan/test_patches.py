@@ -133,6 +133,20 @@ def test_no_room_refuses_the_whole() -> None:
     assert (made.state, made.reason) == (State.SKIPPED, Reason.NO_SPACE)
 
 
+def test_a_snapshot_is_told_in_advance_and_a_hook_that_is_not_fit_refuses_the_whole() -> None:
+    hook = {"snapshot_hook": "/usr/local/sbin/snapshot"}
+    fit = plan(update("openssl"), transaction(package("openssl")), task=hook, snapshot_hook="")
+    unfit = plan(update("openssl"), transaction(package("openssl")), task=hook, snapshot_hook="it is gone")
+
+    assert (fit.state, fit.detail) == (
+        State.PLANNED,
+        "first: /usr/local/sbin/snapshot",
+    )
+    assert (unfit.state, unfit.reason, unfit.changes) == (State.SKIPPED, Reason.LACKS, ())
+    assert unfit.detail.startswith("it is gone")
+    assert plan(task=hook, snapshot_hook="it is gone").state is State.NOTHING
+
+
 @pytest.mark.parametrize("facts", [{"interrupted": True}, {"broken": ["mb-bad: half-configured"]}])
 def test_half_done_packages_fail_the_check_and_stop_all_upgrades(facts: dict[str, Any]) -> None:
     made = plan(update("openssl"), transaction(package("openssl")), **facts)
