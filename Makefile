@@ -40,7 +40,8 @@ bench: $(DEV)
 	$(BENCH)/peers/bin/python -m pip --disable-pip-version-check --quiet install ansible-core pyinfra
 	$(BIN)/python -m tests.lab up --hosts 47 --dir $(BENCH)/fleet
 	trap '$(BIN)/python -m tests.lab down --dir $(BENCH)/fleet' EXIT; \
-		$(BIN)/python -m bench.compare --lab $(BENCH)/fleet --peers $(BENCH)/peers --targets 200 1000 --work $(BENCH)/work
+		$(BIN)/python -m bench.compare --lab $(BENCH)/fleet --peers $(BENCH)/peers --targets 200 1000 --work $(BENCH)/work; \
+		$(BIN)/python -m bench.upgrade --lab $(BENCH)/fleet --peers $(BENCH)/peers --work $(BENCH)/work
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
