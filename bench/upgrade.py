@@ -1,8 +1,8 @@
 """Compares one security update over one fleet, ten hosts at a time: this tool's run and Ansible's apt module.
 
-Both renew the package lists, install the same version and look afterwards at what is installed. This tool also simulates,
-fetches the way back, keeps a record before and after each change and watches each host's services; the watch is set to
-nothing here, since it is waiting and not work.
+Both renew the package lists, install the same version and look afterwards at what is installed. This tool also
+simulates, fetches the way back, keeps a record before and after each change and watches each host's services; the watch
+is set to nothing here, since it is waiting and not work.
 """
 
 from __future__ import annotations

@@ -4,7 +4,22 @@ import importlib
 import os
 import time
 
-from . import apt, aptlists, dpkg, due, known_bad, managers, restarts, results, snapshot_hook, space, tools, unit, weights
+from . import (
+    apt,
+    aptlists,
+    dpkg,
+    due,
+    known_bad,
+    managers,
+    restarts,
+    results,
+    snapshot_hook,
+    space,
+    tools,
+    unit,
+    weights,
+)
+from .updates import Updates
 
 LOOKS = {"dnf": "rpm_look", "zypper": "rpm_look"}
 UPGRADES = {"apt": "upgrade", "dnf": "rpm_upgrade", "zypper": "rpm_upgrade"}
@@ -52,7 +67,7 @@ class Look:
         self.native = dpkg.native_architecture(self.found)
         self.lists = aptlists.survey(self.asker)
         self.facts = {"manager": "apt", "refreshed": args["refresh"], "other_updates": 0}
-        self.updates = []
+        self.updates = Updates()
         self.known = {}
 
     def result(self):
@@ -125,19 +140,19 @@ class Look:
         known_bad.mark(self.updates, bad)
         self.keep_back()
         for _round in range(ROUNDS):
-            chosen = self.free()
+            chosen = self.updates.free()
             if not chosen:
                 return None
             simulation = self.asker.simulate(self.words(chosen))
             if simulation.ok and not any((item["name"], item["to"]) in bad for item in simulation.installs):
                 return simulation
             if simulation.ok:
-                self.mark(known_bad.draggers(chosen, self.alone, bad), "blocked")
+                self.updates.mark(known_bad.draggers(chosen, self.alone, bad))
                 continue
             found = due.blockers(simulation, {told["name"] for told in chosen})
             if not found:
                 raise apt.AptError(simulation.error())
-            self.mark(found, "blocked")
+            self.updates.mark(found)
         raise apt.AptError("too many updates are blocked: " + simulation.error())
 
     def alone(self, told):
@@ -147,15 +162,16 @@ class Look:
     def keep_back(self):
         """Leave out what apt itself would leave for later: phases, and in a full upgrade what needs removals."""
         everything = self.args["scope"] == "all"
-        if not any(told["phase"] is not None or everything for told in self.free()):
+        if not any(told["phase"] is not None or everything for told in self.updates.free()):
             return
         simulation = self.asker.simulate_all()
         waiting = simulation.deferred() | simulation.kept_back()
-        phased = {told["name"]: "" for told in self.free() if told["phase"] is not None and told["name"] in waiting}
-        self.mark(phased, "phased")
-        kept = [told for told in self.free() if told["name"] in waiting]
+        phases = [told for told in self.updates.free() if told["phase"] is not None]
+        phased = {told["name"]: "" for told in phases if told["name"] in waiting}
+        self.updates.mark(phased, "phased")
+        kept = [told for told in self.updates.free() if told["name"] in waiting]
         if everything and kept:
-            self.mark(self.explain(kept), "blocked")
+            self.updates.mark(self.explain(kept))
 
     def explain(self, kept):
         """{package: why apt keeps it back} for some updates."""
@@ -175,22 +191,9 @@ class Look:
         """Updates as `name=version`."""
         return ["%s=%s" % (apt.word(told["name"], told["arch"], self.native), told["candidate"]) for told in updates]
 
-    def free(self):
-        """The updates that nothing stands in the way of."""
-        return [told for told in self.updates if told["status"] == "due"]
-
-    def mark(self, details, status):
-        """Give updates a status, by package name."""
-        for told in self.free():
-            if told["name"] in details:
-                told["status"], told["detail"] = status, details[told["name"]]
-
     def report(self, simulation):
         """Stream the findings."""
-        for told in self.updates:
-            self.out.finding("package", told["name"], **told)
-        self.facts["due"] = len(self.free())
-        self.facts["no_space"] = []
+        self.updates.tell(self.out, self.facts)
         if simulation is None:
             return
         installs = simulation.installs
@@ -225,7 +228,7 @@ class Look:
 
     def foreign(self, installs):
         """Packages that come along from repositories that are not the distribution's."""
-        chosen = {(told["name"], told["arch"]) for told in self.free()}
+        chosen = {(told["name"], told["arch"]) for told in self.updates.free()}
         along = [item for item in installs if (item["name"], item["arch"]) not in chosen]
         if self.args["scope"] == "all" or not along:
             return []

@@ -6,6 +6,7 @@ import re
 import time
 
 from . import dnf, dpkg, frames, known_bad, managers, overlaid, restarts, results, rpm, rpm_history, space, unit, zypper
+from .updates import Updates
 
 ROUNDS = 20
 """zypper names one blocked package at a time."""
@@ -48,7 +49,7 @@ class Look:
         self.out = out
         self.asker = asker
         self.facts = {"manager": asker.name, "refreshed": args["refresh"], "other_updates": 0}
-        self.updates = []
+        self.updates = Updates()
         self.weights = {}
 
     def result(self):
@@ -157,14 +158,14 @@ class Look:
         bad = known_bad.noted()
         known_bad.mark(self.updates, bad)
         for _round in range(ROUNDS):
-            chosen = self.free()
+            chosen = self.updates.free()
             if not chosen:
                 return None
             simulation = self.asker.simulate([self.word(told) for told in chosen])
             if simulation.ok and not any((name, to) in bad for name, _arch, to in simulation.installs()):
                 return simulation
             if simulation.ok:
-                self.mark(known_bad.draggers(chosen, self.alone, bad))
+                self.updates.mark(known_bad.draggers(chosen, self.alone, bad))
                 continue
             unseen = [told for told in chosen if self.word(told) in simulation.unseen]
             names = {told["name"] for told in chosen}
@@ -172,8 +173,8 @@ class Look:
             if not unseen and not blocked and not locked:
                 raise rpm.RpmError(simulation.error())
             self.hidden(unseen)
-            self.mark(locked, "held")
-            self.mark(blocked)
+            self.updates.mark(locked, "held")
+            self.updates.mark(blocked)
         raise rpm.RpmError("too many updates are blocked: " + simulation.error())
 
     def word(self, told):
@@ -183,12 +184,6 @@ class Look:
     def alone(self, told):
         """[(name, version)] of what one update would install by itself."""
         return [(name, to) for name, _arch, to in self.asker.simulate([self.word(told)]).installs()]
-
-    def mark(self, details, status="blocked"):
-        """Give updates a status, by package name."""
-        for told in self.free():
-            if told["name"] in details:
-                told["status"], told["detail"] = status, details[told["name"]]
 
     def hidden(self, unseen):
         """Updates that the repositories have and dnf will not take: excluded by its settings, or locked by a plugin."""
@@ -200,16 +195,9 @@ class Look:
             else:
                 told["status"], told["detail"] = "pinned", "excluded by the settings of %s" % self.asker.name
 
-    def free(self):
-        """The updates that nothing stands in the way of."""
-        return [told for told in self.updates if told["status"] == "due"]
-
     def report(self, simulation):
         """Stream the findings."""
-        for told in self.updates:
-            self.out.finding("package", told["name"], **told)
-        self.facts["due"] = len(self.free())
-        self.facts["no_space"] = []
+        self.updates.tell(self.out, self.facts)
         if simulation is None:
             return
         if simulation.others():

@@ -1,4 +1,4 @@
-"""A program of root's own that makes a snapshot of the host before an upgrade: we call it, nobody can slip in another."""
+"""A program of root's own that makes a snapshot of the host before an upgrade; nobody can slip in another."""
 
 import os
 import stat
