@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
 from maintenancebot.errors import ConfigurationError, Fault, UsageError
 from maintenancebot.inventory_file import InventoryFile, merged
-from maintenancebot.model import Host
+from maintenancebot.inventory_sources import AnySource
+from maintenancebot.model import Host, Json
 from maintenancebot.settings import BUNDLED, Settings, load_settings
 from maintenancebot.settings.faults import check, sort_faults
 from maintenancebot.settings.places import Document, Loc
 from maintenancebot.settings.yaml_positions import read_file
+from maintenancebot.sources.gathering import Answers
+from maintenancebot.sources.merging import FILE, Merged, merge
 
 EVERYTHING = "all"
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """All hosts, in the order of the file."""
+    """All hosts: those of the file in its order, then those of its sources."""
 
     hosts: tuple[Host, ...]
     declared_groups: tuple[str, ...] = ()  # groups that exist even if no host is in them
+    notes: tuple[str, ...] = ()  # what sources could not tell, and where lists differ
+    incomplete: bool = False  # a source never answered: its hosts are in no report
+    sources: tuple[AnySource, ...] = ()
+    answers: Mapping[str, Json] = field(default_factory=dict)  # the last good ones of its sources, to remember
 
     def groups(self) -> dict[str, tuple[Host, ...]]:
         """The hosts of each group."""
@@ -70,16 +77,24 @@ def _fits(name: str, selector: str) -> bool:
     return fnmatch.fnmatchcase(name, selector)
 
 
-def load_inventory(path: Path | None = None, settings: Settings | None = None) -> Inventory:
+Ask = Callable[[Sequence[AnySource]], Answers]
+"""Asks the sources of an inventory; raises nothing for a source that fails."""
+
+
+def load_inventory(path: Path | None = None, settings: Settings | None = None, ask: Ask | None = None) -> Inventory:
     """The inventory of a file (the bundled one for None); raises ConfigurationError with all faults.
 
-    With settings, the selectors of their tasks are checked too.
+    With settings, the selectors of their tasks are checked too. `ask` reads its sources; without it they are left out.
     """
     document = read_file(path or BUNDLED / "inventory.yaml")
     file = check(InventoryFile, document)
     if file is None or document.faults:
         raise ConfigurationError(sort_faults(document.faults))
-    inventory = Inventory(tuple(_hosts(file, document)), tuple(file.groups))
+    answers = ask(file.sources) if ask and file.sources else Answers()
+    whole = merge(file, answers.gathered)
+    hosts = _on_a_way(list(_hosts(file, whole, document)), whole)
+    silent = any(answer.at is None for answer in answers.gathered)
+    inventory = Inventory(tuple(hosts), tuple(file.groups), tuple(whole.notes), silent, file.sources, answers.rows)
     document.faults += _relations(inventory, document)
     if settings is not None and not document.faults:
         document.faults += _selector_faults(settings, inventory)
@@ -88,8 +103,13 @@ def load_inventory(path: Path | None = None, settings: Settings | None = None) -
     return inventory
 
 
-def load_both(config: Path | None, inventory: Path | None) -> tuple[Settings, Inventory]:
-    """Settings and inventory; raises ConfigurationError with the faults of both files together."""
+def load_both(
+    config: Path | None, inventory: Path | None, ask: Callable[[Settings], Ask] | None = None
+) -> tuple[Settings, Inventory]:
+    """Settings and inventory; raises ConfigurationError with the faults of both files together.
+
+    `ask` makes from the settings what asks the inventory's sources.
+    """
     faults: list[Fault] = []
     settings = None
     try:
@@ -97,7 +117,7 @@ def load_both(config: Path | None, inventory: Path | None) -> tuple[Settings, In
     except ConfigurationError as error:
         faults += error.faults
     try:
-        found = load_inventory(inventory, settings)
+        found = load_inventory(inventory, settings, ask(settings) if ask and settings else None)
     except ConfigurationError as error:
         faults += error.faults
     if settings is None or faults:
@@ -105,17 +125,32 @@ def load_both(config: Path | None, inventory: Path | None) -> tuple[Settings, In
     return settings, found
 
 
-def _hosts(file: InventoryFile, document: Document) -> Iterator[Host]:
-    for name, entry in file.hosts.items():
+def _hosts(file: InventoryFile, whole: Merged, document: Document) -> Iterator[Host]:
+    for name, entry in whole.entries.items():
         values, conflicts = merged(file, entry)
         for key, groups in conflicts:
-            document.faults.append(
-                document.key_place(("hosts", name)).fault(
-                    f"the groups {' and '.join(groups)} of `{name}` differ about `{key}`",
-                    f"write `{key}` at the host itself",
-                )
-            )
-        yield Host(name=name, **{"address": name, "source": document.file, **values})
+            said = f"the groups {' and '.join(groups)} of `{name}` differ about `{key}`"
+            advice = f"write `{key}` at the host itself"
+            if name in file.hosts:
+                document.faults.append(document.key_place(("hosts", name)).fault(said, advice))
+            else:
+                whole.notes.append(f"{said}, {groups[-1]} counts; {advice}")
+        source = document.file if whole.sources[name] == FILE else whole.sources[name]
+        yield Host(name=name, **{"address": name, "source": source, "stale": whole.stale[name], **values})
+
+
+def _on_a_way(hosts: list[Host], whole: Merged) -> list[Host]:
+    """The hosts without those of a source that no way leads to; what is wrong with the file's own is a fault."""
+    known = {host.name: host for host in hosts}
+    lost = [host for host in hosts if whole.sources[host.name] != FILE and _lost(host, known)]
+    for host in lost:
+        whole.notes.append(f"source {host.source}: {host.name!r} is left out: {_lost(host, known)}")
+    return [host for host in hosts if host not in lost]
+
+
+def _lost(host: Host, known: Mapping[str, Host]) -> str:
+    problem = _way_problem(host, known)
+    return f"`{host.name}` is the name of all hosts" if host.name == EVERYTHING else problem[0] if problem else ""
 
 
 def _relations(inventory: Inventory, document: Document) -> Iterator[Fault]:
@@ -131,7 +166,7 @@ def _relations(inventory: Inventory, document: Document) -> Iterator[Fault]:
 
 
 def _group_faults(host: Host, inventory: Inventory, document: Document) -> Iterator[Fault]:
-    declared = inventory.declared_groups
+    declared = inventory.declared_groups if host.source == document.file else ()
     for index, group in enumerate(host.groups):
         if declared and group not in declared:
             near = get_close_matches(group, declared, n=1)

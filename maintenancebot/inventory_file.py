@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from maintenancebot.settings.values import Name, Strict, Text, Zone, refusal
+from maintenancebot.inventory_sources import AnySource
+from maintenancebot.settings.values import AbsoluteFile, Name, Strict, Text, Zone, refusal
 
 HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
@@ -64,6 +65,8 @@ class Common(Strict):
     port: int | None = Field(default=None, ge=1, le=65535, description="Port of sshd; 22.")
     user: User | None = Field(default=None, description="Login; root.")
     become: bool | None = Field(default=None, description="Whether to use sudo; else when the login is not root.")
+    become_method: Literal["sudo", "doas"] | None = Field(default=None, description="By which program; sudo.")
+    key: AbsoluteFile | None = Field(default=None, description="Private key of the login, before those of `ssh.keys`.")
     connection: Literal["ssh", "local"] | None = Field(default=None, description="`local` is this machine; ssh.")
     cloud: Text | None = Field(default=None, description="Where the host runs.")
     labels: Labels = Field(default={}, description="Free texts by name.")
@@ -82,16 +85,22 @@ class Entry(Common):
 
     address: Address | None = Field(default=None, description="Host name, IPv4 or IPv6; the name of the host.")
     groups: tuple[Name, ...] = Field(default=(), description="Groups that the host is in.")
+    cloud_id: Text | None = Field(default=None, description="The machine's id with its cloud.")
 
 
 class InventoryFile(Strict):
     """A whole inventory file."""
 
-    LATER: ClassVar[Mapping[str, str]] = {"sources": "list the servers under `hosts` until a version has it"}
-
     defaults: Common = Field(default=Common(), description="What holds for every host.")
     groups: dict[Name, Group | None] = Field(default={}, description="Groups with what their hosts have in common.")
-    hosts: dict[HostName, Entry | None] = Field(min_length=1, description="The hosts by name.")
+    hosts: dict[HostName, Entry | None] = Field(default={}, description="The hosts by name.")
+    sources: tuple[AnySource, ...] = Field(default=(), description="Other lists of servers that are read.")
+
+    @model_validator(mode="after")
+    def _names_some(self) -> InventoryFile:
+        if not self.hosts and not self.sources:
+            raise refusal("the inventory has no host", "write at least one under `hosts`, or a list under `sources`")
+        return self
 
 
 Conflict = tuple[str, list[str]]
@@ -104,6 +113,7 @@ def merged(file: InventoryFile, entry: Entry | None) -> tuple[dict[str, Any], li
     from_groups, conflicts = _of_groups({name: file.groups.get(name) or Group() for name in entry.groups})
     values = {**_said(file.defaults), **from_groups, **own}
     labels = {key[7:]: values.pop(key) for key in sorted(values) if key.startswith("labels.")}
+    values |= {"key": str(values["key"])} if "key" in values else {}
     result = {**values, "groups": tuple(dict.fromkeys(entry.groups)), "labels": tuple(labels.items())}
     return result, [conflict for conflict in conflicts if conflict[0] not in own]
 

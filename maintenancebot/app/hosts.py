@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
+from maintenancebot.app import sources
 from maintenancebot.app.context import Options, chosen_hosts, load, now
-from maintenancebot.engine import pinging
+from maintenancebot.engine import pinging, results
 from maintenancebot.engine.pinging import PingResult as PingResult
 from maintenancebot.engine.progress import Progress
 from maintenancebot.errors import UsageError
 from maintenancebot.inventory import Inventory
+from maintenancebot.model import Host, Json, State, worst
 from maintenancebot.remote.connecting import known_hosts_path
 
 
-def inventory(options: Options) -> Inventory:
-    """The hosts as configured."""
-    return load(options).inventory
+@dataclass(frozen=True)
+class Known:
+    """A host of the inventory and what is known of it from earlier runs."""
+
+    host: Host
+    last_seen: datetime | None = None  # when it last answered a run
+    state: State | None = None  # of its last results, the worst
+    at: str = ""  # of the newest of them
+
+
+def fleet(options: Options) -> tuple[Inventory, list[Known]]:
+    """The inventory, with each host's last results; no host is contacted."""
+    context = load(options)
+    with context.store_readonly() as store:
+        seen, last = store.machines.last_seen(), store.memories.everywhere(results.KIND)
+    return context.inventory, [_known(host, seen, last.get(host.name, {})) for host in context.inventory.hosts]
+
+
+def _known(host: Host, seen: Mapping[str, datetime], rows: Mapping[str, Json]) -> Known:
+    if not rows:
+        return Known(host, seen.get(host.name))
+    state = worst([State(row["state"]) for row in rows.values()])
+    return Known(host, seen.get(host.name), state, max(str(row["at"]) for row in rows.values()))
+
+
+def accept(options: Options, source: str) -> int:
+    """Take what a source lists now, however little it is; returns how many hosts. Raises UsageError."""
+    context = load(options)
+    with context.store() as store:
+        return sources.accept(context.inventory, source, store, now())
 
 
 def ping(options: Options, hosts: tuple[str, ...], progress: Progress) -> list[PingResult]:

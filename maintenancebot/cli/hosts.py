@@ -64,6 +64,17 @@ def ping_command(options: Options, names: tuple[str, ...], as_json: bool) -> Non
     raise click.exceptions.Exit(exit_code.FAILED if bad else exit_code.DONE)
 
 
+@hosts_group.command("accept")
+@click.argument("source", metavar="SOURCE")
+@click.pass_obj
+def accept_command(options: Options, source: str) -> None:
+    """Take what an inventory source lists now, although it is far less than before."""
+    from maintenancebot import app
+
+    count = app.accept(options, source)
+    click.echo(f"{source} lists {count} host{'' if count == 1 else 's'}; that is its answer now.")
+
+
 @hosts_group.command("trust")
 @click.argument("name", metavar="HOST")
 @click.option("--fingerprint", metavar="SHA256:…", help="Pin without a question if the host shows this fingerprint.")
@@ -98,7 +109,8 @@ def _list(options: Options, *, as_json: bool) -> None:
     from maintenancebot import app
     from maintenancebot.cli.output import write_json, write_table
 
-    hosts = app.inventory(options).hosts
+    inventory, known = app.fleet(options)
+    hosts = inventory.hosts
     if as_json:
         rows = [
             {
@@ -113,12 +125,17 @@ def _list(options: Options, *, as_json: bool) -> None:
                 "via": host.via,
                 "maintenance": host.maintenance,
                 "source": host.source,
+                "cloud_id": host.cloud_id,
+                "stale": host.stale,
+                "last_seen": one.last_seen.isoformat() if one.last_seen else None,
+                "last_result": one.state.value if one.state else None,
+                "last_result_at": one.at or None,
             }
-            for host in hosts
+            for host, one in zip(hosts, known, strict=True)
         ]
-        write_json({"schema": 1, "command": "hosts", "hosts": rows})
+        write_json({"schema": 1, "command": "hosts", "hosts": rows, "notes": list(inventory.notes)})
         return
-    heading = ("HOST", "ADDRESS", "USER", "GROUPS", "VIA", "MAINTENANCE", "SOURCE")
+    heading = ("HOST", "ADDRESS", "USER", "GROUPS", "VIA", "CLOUD", "MAINTENANCE", "LAST SEEN", "LAST RESULT", "SOURCE")
     table = [
         (
             host.name,
@@ -126,12 +143,17 @@ def _list(options: Options, *, as_json: bool) -> None:
             host.user,
             ",".join(host.groups) or "-",
             host.via or "-",
+            host.cloud or "-",
             "yes" if host.maintenance else "-",
+            f"{one.last_seen:%Y-%m-%d %H:%M} UTC" if one.last_seen else "-",
+            one.state.value if one.state else "-",
             host.source or "-",
         )
-        for host in hosts
+        for host, one in zip(hosts, known, strict=True)
     ]
     write_table([heading, *table])
+    for note in inventory.notes:
+        click.echo(f"maintenancebot: {note}", err=True)
 
 
 def _facts(facts: object) -> str:

@@ -21,16 +21,20 @@ class Host:
     address: str
     port: int = 22
     user: str = "root"
-    become: bool | None = None  # None: sudo when the login is not root
+    become: bool | None = None  # None: when the login is not root
+    become_method: str = "sudo"  # or "doas"
+    key: str = ""  # private key of the login, tried before those of `ssh.keys`
     connection: str = "ssh"  # or "local"
     groups: tuple[str, ...] = ()
     cloud: str = ""
+    cloud_id: str = ""  # the machine's id with its cloud
     labels: tuple[tuple[str, str], ...] = ()
     timezone: str = ""
     quorum: str = ""
     via: str = ""  # name of the bastion, itself a host of the inventory
     maintenance: bool = False
-    source: str = ""  # which inventory source named it
+    source: str = ""  # which inventory file or source named it
+    stale: str = ""  # why the list that names it is too old for changes
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class Decision:
     state: State  # PLANNED: may be done; SKIPPED or WAITING: not, see the reason
     reason: Reason = Reason.NONE
     detail: str = ""
+    by_approval: bool = False  # allowed because a person approved it, which is asked again right before
 
     @property
     def allowed(self) -> bool:

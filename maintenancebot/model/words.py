@@ -44,6 +44,7 @@ class Reason(StrEnum):
     AUDIT_UNWRITABLE = "audit_unwritable"
     OUTSIDE_WINDOW = "outside_window"
     FREEZE = "freeze"
+    INVENTORY_STALE = "inventory_stale"  # the list that names the host was last read too long ago
     MAINTENANCE = "maintenance"  # the host is flagged: hands off
     OBSERVE_ONLY = "observe_only"  # autonomy is `observe`
     NEEDS_APPROVAL = "needs_approval"
@@ -56,6 +57,7 @@ class Reason(StrEnum):
     CLOCK_SKEW = "clock_skew"  # host and controller clocks differ too much for work that depends on age
     PLAN_EXPIRED = "plan_expired"
     PLAN_CHANGED = "plan_changed"  # the digest does not fit the content
+    CRITICAL_ALERT = "critical_alert"  # a critical alert about the host is open, so that it is not rebooted
     INTERRUPTED = "interrupted"  # the operator or a signal ended the run before this change
 
     # the host as a whole
@@ -212,6 +214,8 @@ GUARD_REASONS = frozenset(
         Reason.WAVE_STOPPED,
         Reason.QUORUM,
         Reason.FENCED,
+        Reason.CRITICAL_ALERT,
+        Reason.INVENTORY_STALE,
     }
 )
 """Reasons that make a run end with exit code 3: a guard refused what was wanted."""
@@ -269,6 +273,18 @@ class Risk(StrEnum):
     LOW = "low"  # undone by one command, nothing restarts
     MEDIUM = "medium"  # a service may restart, or undoing needs the network
     HIGH = "high"  # many services or a reboot depend on it, or it cannot be undone
+
+
+class Level(StrEnum):
+    """How far a backup was proven, from nothing to everything; each level holds all before it."""
+
+    NONE = "none"  # not even its existence
+    EXISTS = "exists"  # there is one
+    FRESH = "fresh"  # it is young enough by the most pessimistic time
+    COMPLETE = "complete"  # it was finished: nobody writes it, nothing of it is missing, its end is there
+    PLAUSIBLE = "plausible"  # as large and as full as those before it
+    READABLE = "readable"  # its data was read, to the end or in turns, and is what it should be
+    RESTORED = "restored"  # it was restored into a fresh folder and compared
 
 
 class Autonomy(StrEnum):

@@ -13,7 +13,12 @@ COMMAND = (
 )
 """The same for every execution: -I ignores the login's environment, -S and -B write no compiled files into the host."""
 
-SUDO = "/usr/bin/env LC_ALL=C /usr/bin/sudo -n -- "
+BECOME = {
+    "sudo": "/usr/bin/env LC_ALL=C /usr/bin/sudo -n -- ",
+    "doas": "/usr/bin/env LC_ALL=C /usr/bin/doas -n -- ",
+}
+"""What stands before the command where root is not the login."""
+
 PACKAGE = "mb_helper"
 STAGE0 = "stage0"
 

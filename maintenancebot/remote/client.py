@@ -112,6 +112,9 @@ _DIAGNOSES: tuple[tuple[str, Reason, str], ...] = (
     ),
     (r"sudo: .*(account|expired|PAM)", Reason.BECOME_REFUSED, "sudo refused the account"),
     (r"/usr/bin/sudo.*(No such file|not found)", Reason.BECOME_MISSING, "no /usr/bin/sudo on the host"),
+    (r"doas: Auth", Reason.BECOME_PASSWORD, "doas asks for a password; write `permit nopass` for this login"),
+    (r"doas: .*not permitted", Reason.BECOME_REFUSED, "doas does not allow it"),
+    (r"/usr/bin/doas.*(No such file|not found)", Reason.BECOME_MISSING, "no /usr/bin/doas on the host"),
     (r"python3.*(No such file|not found|command not found)", Reason.UNSUPPORTED, "lacks /usr/bin/python3"),
     (
         r"(account|password) .*expired|account is currently not available",

@@ -109,7 +109,7 @@ class LocalSession:
 
     def start_helper(self) -> LocalExecution:
         """Start the helper, by sudo where the inventory or a working sudo says so."""
-        prefix = bundle.SUDO if self._become() else ""
+        prefix = bundle.BECOME[self.host.become_method] if self._become() else ""
         return LocalExecution(shlex.split(prefix + bundle.COMMAND), self._timeout)
 
     def open_unix(self, path: str, timeout: float) -> Stream:

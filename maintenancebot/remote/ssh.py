@@ -111,10 +111,10 @@ class SshSession:
         self._limits = limits
 
     def start_helper(self) -> SshExecution:
-        """Start the helper's fixed command line, by sudo unless the login is root."""
+        """Start the helper's fixed command line, by sudo or doas unless the login is root."""
         try:
             channel = self._transport().open_session(timeout=self._limits.login)
-            self._execute(channel, (bundle.SUDO if self._become() else "") + bundle.COMMAND)
+            self._execute(channel, (bundle.BECOME[self.host.become_method] if self._become() else "") + bundle.COMMAND)
         except TimeoutError as error:
             raise RemoteError(Reason.HUNG, "connected, but no channel was opened in time") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
@@ -172,7 +172,8 @@ class Connector:
         self._limits = limits
         self._hosts = hosts or {}
         self._config = Config(lazy=True, ssh_config=paramiko.SSHConfig())  # nothing of the operator's own files
-        self._credentials = _credentials(keys, agent)
+        self._keys, self._agent = keys, agent
+        self._credentials = {"": _credentials(keys, agent)}  # by the host's own key
         self._bastions: dict[str, Connection] = {}
         self._bastion_locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -243,8 +244,17 @@ class Connector:
                 connect_timeout=login
                 + 1,  # of the handshake, after the greeting's own limit; the socket stands already
                 forward_agent=False,
-                connect_kwargs={**self._credentials, **waits, "sock": sock},
+                connect_kwargs={**self._login_of(host), **waits, "sock": sock},
             )
+
+    def _login_of(self, host: Host) -> dict[str, Any]:
+        """The keys to try on a host; an own key that cannot be used is this host's trouble alone."""
+        if host.key not in self._credentials:
+            try:
+                self._credentials[host.key] = _credentials((Path(host.key), *self._keys), self._agent)
+            except ConfigurationError as error:
+                raise RemoteError(Reason.LOGIN_REFUSED, str(error)) from error
+        return self._credentials[host.key]
 
     def _pin(self, connection: Connection, host: Host, pinned: PinnedKeys) -> None:
         name = server_name(host.address, host.port)

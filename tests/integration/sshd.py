@@ -20,6 +20,7 @@ SSHD = "/usr/sbin/sshd"
 NEEDED = (SSHD, "/usr/bin/unshare", "/usr/bin/sudo", "/usr/bin/ssh-keygen")
 USERS = {"ops": 64001, "asks": 64002, "plain": 64003}
 SUDOERS = "root ALL=(ALL) ALL\nops ALL=(ALL) NOPASSWD: ALL\nasks ALL=(ALL) ALL\n"
+PRIVATE_MOUNTS = ("unshare", "-m", "--propagation", "private")
 ENTER = """\
 mount -t tmpfs -o mode=755 none /mnt && cp "$1/authorized_keys" /mnt && chmod 644 /mnt/authorized_keys || exit 9
 for file in passwd shadow group sudoers; do mount --bind "$1/etc/$file" /etc/$file || exit 9; done
@@ -37,8 +38,10 @@ def missing() -> str:
 class Sshd:
     """One running sshd; what it logged can be counted."""
 
-    def __init__(self, directory: Path, client_key: Path, **options: str) -> None:
+    def __init__(self, directory: Path, client_key: Path, *, namespace: str = "", **options: str) -> None:
+        """`namespace`: the network namespace that it runs in; without it, this machine's own."""
         self.directory = directory
+        self._enter = ["ip", "netns", "exec", namespace] if namespace else []
         self.port = free_port()
         self.host_key = make_key(directory / "host_key")
         self._log = directory / "log"
@@ -48,7 +51,11 @@ class Sshd:
     @property
     def known_hosts_line(self) -> str:
         """The pinned key."""
-        return f"[127.0.0.1]:{self.port} {self.host_key.get_name()} {self.host_key.get_base64()}"
+        return self.known_hosts_at("127.0.0.1")
+
+    def known_hosts_at(self, address: str) -> str:
+        """The pinned key, for another address that it listens on."""
+        return f"[{address}]:{self.port} {self.host_key.get_name()} {self.host_key.get_base64()}"
 
     def logged(self, pattern: str) -> int:
         """How many lines of the log match."""
@@ -79,7 +86,19 @@ class Sshd:
         before = self.logged("^Server listening")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["unshare", "-m", "--propagation", "private", "/bin/sh", "-c", ENTER, "enter", self.directory, SSHD],
+                [
+                    *self._enter,
+                    "unshare",
+                    "-m",
+                    "--propagation",
+                    "private",
+                    "/bin/sh",
+                    "-c",
+                    ENTER,
+                    "enter",
+                    self.directory,
+                    SSHD,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

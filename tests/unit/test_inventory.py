@@ -1,6 +1,8 @@
 """An inventory gives complete hosts and selects exactly what is named, or is refused with every fault."""
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,10 +11,14 @@ from hypothesis import strategies as st
 from maintenancebot.errors import ConfigurationError, Fault, UsageError
 from maintenancebot.inventory import Inventory, load_inventory
 from maintenancebot.inventory_file import Entry, Group, InventoryFile
+from maintenancebot.inventory_sources import AnySource
 from maintenancebot.model import Host
 from maintenancebot.settings import load_settings
+from maintenancebot.sources.gathering import Answers, Gathered
+from maintenancebot.sources.listing import Listed
 
 ROOT = Path(__file__).parents[2]
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 FLEET = """\
 defaults: {user: maint, labels: {owner: platform}}
@@ -221,16 +227,71 @@ def test_a_name_that_is_a_host_and_a_group_selects_both(tmp_path):
     assert [host.name for host in inventory.select(["web"])] == ["web", "web-2"]
 
 
-def test_sources_are_refused_as_not_available_yet(tmp_path):
-    found = faults("sources: [{type: aws_ec2}]\nhosts: {a: {}}\n", tmp_path)
-    assert found == [
-        "hosts.yaml:1:1: `sources` is not available yet; list the servers under `hosts` until a version has it"
-    ]
+def test_a_source_of_an_unknown_kind_is_refused(tmp_path):
+    found = faults("sources: [{type: gopher}]\nhosts: {a: {}}\n", tmp_path)
+    assert len(found) == 1
+    assert found[0].startswith("hosts.yaml:1:11: ")
 
 
 def test_an_inventory_without_hosts_is_refused(tmp_path):
-    assert faults("hosts: {}\n", tmp_path)[0].startswith("hosts.yaml:1:8: hosts: ")
-    assert faults("groups: {}\n", tmp_path) == ["hosts.yaml:1:1: `hosts` is missing; add `hosts: …`"]
+    said = "hosts.yaml:1:1: the inventory has no host; write at least one under `hosts`, or a list under `sources`"
+    assert faults("hosts: {}\n", tmp_path) == [said]
+    assert faults("groups: {}\n", tmp_path) == [said]
+
+
+SOURCED = """\
+defaults: {user: maint}
+groups: {web: {port: 2222}, far: {port: 2300}}
+hosts: {gate: {}, web-1: {address: 10.0.0.1, groups: [web]}}
+sources: [{type: command, argv: [/bin/list], name: ours, groups: [listed]}]
+"""
+
+
+def sourced(tmp_path: Path, *hosts: Listed, at: datetime | None = NOON, problems: tuple[str, ...] = ()) -> Inventory:
+    file = tmp_path / "hosts.yaml"
+    file.write_text(SOURCED)
+    return load_inventory(file, ask=lambda sources: Answers((Gathered(sources[0], "ours", hosts, at, problems),)))
+
+
+def test_hosts_of_sources_get_what_the_file_says_of_their_groups_and_of_all(tmp_path):
+    inventory = sourced(
+        tmp_path,
+        Listed("web-2", {"address": "10.0.0.2"}, ("web", "new")),
+        Listed("db", {"user": "admin", "jump": "gate"}),
+    )
+    assert [host.name for host in inventory.hosts] == ["gate", "web-1", "web-2", "db"]
+    web, db = inventory.hosts[2:]
+    assert (web.user, web.port, web.groups, web.source) == ("maint", 2222, ("web", "new", "listed"), "ours")
+    assert (db.address, db.user, db.port, db.via) == ("db", "admin", 22, "gate")
+    assert chosen(inventory, "listed") == ["web-2", "db"]
+    assert (inventory.notes, inventory.incomplete) == ((), False)
+
+
+def test_a_source_never_makes_the_file_a_fault(tmp_path):
+    inventory = sourced(
+        tmp_path,
+        Listed("all", {"address": "10.0.0.3"}),
+        Listed("round", {"jump": "round"}),
+        Listed("both", {}, ("web", "far")),
+        problems=("source ours: half of it is gone",),
+    )
+    assert [host.name for host in inventory.hosts] == ["gate", "web-1", "both"]
+    assert inventory.notes == (
+        "source ours: half of it is gone",
+        "the groups web and far of `both` differ about `port`, far counts; write `port` at the host itself",
+        "source ours: 'all' is left out: `all` is the name of all hosts",
+        "source ours: 'round' is left out: the way runs in a circle: round -> round",
+    )
+
+
+def test_a_source_that_never_answered_makes_the_inventory_incomplete(tmp_path):
+    assert sourced(tmp_path, at=None).incomplete
+
+
+def test_sources_alone_are_an_inventory(tmp_path):
+    file = tmp_path / "hosts.yaml"
+    file.write_text("sources: [{type: ssh_config, path: /etc/ssh/ssh_config}]\n")
+    assert load_inventory(file).hosts == ()
 
 
 def test_two_names_of_one_address_are_legal(tmp_path):
@@ -249,7 +310,9 @@ def test_selectors_of_the_configuration_are_checked_against_the_inventory(tmp_pa
 
 def test_every_key_is_documented():
     text = (ROOT / "docs" / "inventory.md").read_text()
-    keys = {key for model in (InventoryFile, Entry, Group) for key in model.model_fields}
+    sources = get_args(get_args(AnySource)[0])
+    keys = {key for model in (InventoryFile, Entry, Group, *sources) for key in model.model_fields}
+    assert len(sources) == 5
     assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
 
 

@@ -177,7 +177,7 @@ def test_sudo_is_used_when_wanted_or_when_it_works(
     monkeypatch.setattr(subprocess, "run", lambda *a, **more: answer)
     argv = argv_of(LocalSession(Host("box", "local", connection="local", become=become), 1), monkeypatch)
     assert argv[-len(_command()) :] == _command()
-    assert argv[: len(argv) - len(_command())] == (bundle.SUDO.split() if by_sudo else [])
+    assert argv[: len(argv) - len(_command())] == (bundle.BECOME["sudo"].split() if by_sudo else [])
 
 
 def _command() -> list[str]:
