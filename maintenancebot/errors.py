@@ -5,7 +5,8 @@
      |   +- ConfigurationError     carries file, line, column and what to write instead
      |   +- PlanError              a plan file that is damaged, changed or stale
      +- StoreError             the state cannot be read or written: no change is made
-     |   +- BusyError              another run is at work: exit code 3
+     |   +- BusyError              other work has what is wanted: exit code 3
+     |   +- FencedError            somebody took over this work: its former owner writes and changes nothing more
      +- RemoteError            a host could not be worked with; becomes a state in the report, never ends a run
 
 A host's failure is a value (`Reason`), so `RemoteError` carries one and is turned into it at the edge of a host's work.
@@ -57,7 +58,11 @@ class StoreError(MaintenanceError):
 
 
 class BusyError(StoreError):
-    """Another run holds the state; it is waited for by whoever asks, not here."""
+    """Other work holds the lease; the message says whose."""
+
+
+class FencedError(StoreError):
+    """The lease under which this is written is another owner's by now."""
 
 
 class RemoteError(MaintenanceError):

@@ -204,3 +204,14 @@ def _selector_faults(settings: Settings, inventory: Inventory) -> Iterator[Fault
         except UsageError as error:
             place = settings.place(("tasks", index, "hosts"))
             yield place.fault(f"task `{task.name}`: {error}")
+    yield from _autonomy_faults(settings, inventory)
+
+
+def _autonomy_faults(settings: Settings, inventory: Inventory) -> Iterator[Fault]:
+    """A misspelt group must not quietly leave its hosts without care; a source that is silent may have it."""
+    groups = inventory.groups()
+    for group in settings.guards.autonomy:
+        if group not in groups and not inventory.incomplete:
+            near = get_close_matches(group, groups, n=1)
+            advice = f"did you mean `{near[0]}`?" if near else "`defaults.approval` is for all hosts"
+            yield settings.place(("guards", "autonomy", group)).fault(f"no group is called `{group}`", advice)

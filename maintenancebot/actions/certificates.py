@@ -9,6 +9,8 @@ from maintenancebot.remote.session import Session
 from maintenancebot.settings import Settings, Task
 
 OP = "certificates.renew"
+MOST_KEPT = 20
+"""Failed tries that are remembered; the last few decide."""
 
 
 def steps(task: Task, settings: Settings, changes: Sequence[Change]) -> list[Step]:
@@ -25,6 +27,20 @@ def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
 def perform(step: Step, session: Session) -> list[Outcome]:
     """No step of this subject is made on the controller."""
     raise ValueError("certificates are renewed on the host")
+
+
+def learned(change: Change, outcome: Outcome, known: Json, at: float) -> Json:
+    """The failed tries in a row with this certificate; None once it was renewed. What may have been a try counts."""
+    measured = outcome.measured
+    after = measured.get("serial_after")
+    renewed = after is not None and after != measured.get("serial_before", after)
+    if renewed or outcome.state in (State.DONE, State.NOTHING):
+        return None
+    if outcome.state is State.SKIPPED or measured.get("tried") is False:
+        return known
+    serial = change.object["serial"]
+    tries = known["tries"] if known is not None and known["serial"] == serial else []
+    return {"serial": serial, "tries": [*tries, at][-MOST_KEPT:]}
 
 
 def _outcome(change: Change, answer: Mapping[str, Json] | None) -> Outcome:

@@ -14,18 +14,20 @@ TASK = "trash"
 RESTORE = "trash.restore"
 RELOCATE = "trash.relocate"
 PURGE = "trash.purge"
+GIVE_BACK = {"volume": Action.RESTORE_VOLUME, "image": Action.RESTORE_IMAGE}
+"""Form of what is no file -> the action that gives it back."""
 
 
 def restore_step(item: TrashItem, to: str = "") -> Step:
-    """Bring an item back to its place, or to another path; nothing is ever overwritten."""
+    """Bring an item back to its place, or to another path or name; nothing is ever overwritten."""
     change = make_change(
         item.host,
         TASK,
-        Action.RESTORE_FILE,
+        GIVE_BACK.get(item.form, Action.RESTORE_FILE),
         name=to or item.path,
         identity={"item": item.id, "to": to},
         undo=Undo.NONE,
-        note="the next run leaves it alone for a week, or until it changes",
+        note="" if item.form in GIVE_BACK else "the next run leaves it alone for a week, or until it changes",
     )
     return Step(f"{RESTORE}:{change.id}", TASK, RESTORE, (change,))
 

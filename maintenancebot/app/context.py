@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Protocol
 
+from maintenancebot.app.person import person
+from maintenancebot.app.sources import asker
 from maintenancebot.engine.memory import StoreMemory
 from maintenancebot.engine.progress import Progress
 from maintenancebot.engine.work import NoMemory, Work
 from maintenancebot.errors import UsageError
-from maintenancebot.inventory import Inventory, load_both
+from maintenancebot.inventory import Inventory, load_both, load_inventory
 from maintenancebot.model import Host
 from maintenancebot.remote.connecting import Connections
-from maintenancebot.settings import Settings
+from maintenancebot.settings import Secrets, Settings
+from maintenancebot.settings.secrets import load_secrets
 from maintenancebot.store import Store
 from maintenancebot.store.location import state_dir as locate_state
 
@@ -36,11 +40,13 @@ class Options(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """Settings, inventory and state directory of one command."""
+    """Settings, inventory, state directory and secrets of one command, or of the daemon until it reloads."""
 
     settings: Settings
     inventory: Inventory
     state: Path
+    secrets: Secrets = field(default_factory=Secrets)
+    by: str = ""  # who wants what is done
 
     @contextmanager
     def connections(self) -> Iterator[Connections]:
@@ -62,7 +68,8 @@ class Context:
         """The surroundings of a run, with the real clock; `store` is the memory of earlier looks."""
         fleet = len(self.inventory.hosts)
         memory = StoreMemory(store, now) if store else NoMemory()
-        return Work(run_id, self.settings, connections.connect, now, progress, stop or threading.Event(), fleet, memory)
+        stop = stop or threading.Event()
+        return Work(run_id, self.settings, connections.connect, now, progress, stop, fleet, memory, self.by)
 
     def store(self) -> Store:
         """The state for a run, made if there never was one; raises StoreError rather than starting empty."""
@@ -75,10 +82,22 @@ class Context:
         return Store.open_readonly(self.state, url=rules.store.url, kill_switch=rules.guards.kill_switch_file)
 
 
-def load(options: Options) -> Context:
-    """Read and check configuration and inventory; raises UsageError with every fault."""
-    settings, inventory = load_both(options.config, options.inventory)
-    return Context(settings, inventory, locate_state(options.state_dir))
+def load(options: Options, *, by: str = "") -> Context:
+    """Read and check configuration, inventory and secrets, for this person or `by`; raises UsageError with each fault.
+
+    Whose run asks for an approval cannot give it.
+    """
+    state = locate_state(options.state_dir)
+    settings, inventory = load_both(options.config, options.inventory, lambda rules: asker(rules, state, now()))
+    return Context(settings, inventory, state, load_secrets(os.environ), by or person())
+
+
+def renewed(context: Context, options: Options) -> Context:
+    """The same with an inventory whose sources are asked again; raises UsageError. Without sources nothing is read."""
+    if not context.inventory.sources:
+        return context
+    ask = asker(context.settings, context.state, now())
+    return replace(context, inventory=load_inventory(options.inventory, context.settings, ask))
 
 
 def now() -> datetime:
@@ -88,7 +107,7 @@ def now() -> datetime:
 
 def new_run_id(started: datetime) -> str:
     """An id that sorts by time."""
-    return f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    return f"{started:%Y%m%dT%H%M%SZ}-{token_hex(3)}"
 
 
 def chosen_hosts(inventory: Inventory, hosts: Sequence[str], groups: Sequence[str] = ()) -> tuple[Host, ...]:

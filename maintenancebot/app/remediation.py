@@ -1,25 +1,17 @@
-"""What is healed on a person's word: the same steps that an alert will take."""
+"""What is healed on a person's word: the same steps that an alert takes."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 
 from maintenancebot.app.context import Context, Options, chosen_hosts, load, new_run_id, now
 from maintenancebot.app.ending import finish, report
-from maintenancebot.engine import asked, cycle, guards, remediation, reporting
-from maintenancebot.engine.brakes import Brakes
-from maintenancebot.engine.cycle import Judged
-from maintenancebot.engine.ledger import Ledger
+from maintenancebot.engine import episodes, remediation
+from maintenancebot.engine.episodes import Order, Untold
+from maintenancebot.engine.holding import WORK_WAIT_SECONDS, Holding
 from maintenancebot.engine.progress import Progress
-from maintenancebot.engine.work import Work
-from maintenancebot.errors import RemoteError
-from maintenancebot.model import Host, HostReport, Report
-from maintenancebot.plan.filesystem import Disk
-from maintenancebot.policy import gate
+from maintenancebot.model import Autonomy, Host, Report
 from maintenancebot.settings import CleanupTask
-from maintenancebot.store import Store
-from maintenancebot.store.run_lock import RunLock
 
 DISK = "remediate disk"
 
@@ -32,8 +24,8 @@ def remediate_disk_dry_run(
     (target,), started = chosen_hosts(context.inventory, (host,)), now()
     with context.store_readonly() as store, context.connections() as connections:
         work = context.work(new_run_id(started), connections, progress, stop, store)
-        judged = _judge(target, mount, context, work, store)
-    found = _report_of(target, judged)
+        judged = episodes.judge(_by_hand(target, mount, context), work, store, Untold())
+    found = episodes.report_of(target, judged)
     hosts = (remediation.expected(found) if found.tasks else found,)
     return report(DISK, work, started, hosts, ("A dry run: nothing was changed.",))
 
@@ -42,41 +34,26 @@ def remediate_disk(options: Options, host: str, mount: str, progress: Progress, 
     """Get a mount below its target, and say what was measured afterwards."""
     context = load(options)
     (target,), started = chosen_hosts(context.inventory, (host,)), now()
-    with RunLock(context.state), context.store() as store, context.connections() as connections:
+    with context.store() as store, context.connections() as connections:
         work = context.work(new_run_id(started), connections, progress, stop, store)
-        store.runs.start(work.run_id, DISK, context.settings.digest, at=started)
-        judged = _judge(target, mount, context, work, store)
-        notes = guards.ask_for_approval(store, judged, work)
-        found = _report_of(target, judged)
-        if any(plan.changes for plan in judged.seen.plan.hosts):
-            ledger = Ledger(store, work.run_id, judged.seen.plan.digest, now)
-            brakes = Brakes(work, ledger, budget=guards.actions_left(store, work, now()))
-            judged = remediation.act(judged, work, ledger, brakes)
-            found = remediation.verdict(_report_of(target, judged), _measure(target, mount, work))
-        return finish(report(DISK, work, started, (found,), notes), judged, work, store)
+        holding = Holding(store, work)
+        with holding.host(target.name, DISK, wait=WORK_WAIT_SECONDS):
+            store.runs.start(work.run_id, DISK, context.settings.digest, at=started)
+            notes = episodes.settle(target, holding)
+            healed = episodes.heal(_by_hand(target, mount, context), holding, Untold())
+            told = report(DISK, work, started, (healed.report,), (*notes, *healed.notes))
+            return finish(told, healed.judged, work, store)
 
 
-def _judge(host: Host, mount: str, context: Context, work: Work, store: Store) -> Judged:
-    tasks = [
+def cleanup_tasks(context: Context, host: Host) -> list[CleanupTask]:
+    """The cleanup tasks that are for a host."""
+    return [
         task
         for task in context.settings.tasks
         if isinstance(task, CleanupTask) and host in context.inventory.select(task.hosts)
     ]
-    work.progress.start(1, "probe")
-    looked = remediation.diagnose(host, mount, tasks, work)
-    work.progress.host(host.name, reporting.state_of_look(looked), looked.detail)
-    work.progress.finish()
-    seen = asked.seal({host.name: looked}, work)
-    read = guards.read(store, asked.selected((host,)), seen.plan, work)
-    return asked.judge(seen, work, {name: replace(one, fleet_share=0) for name, one in read.items()}, gate.REMEDIATE)
 
 
-def _report_of(host: Host, judged: Judged) -> HostReport:
-    return cycle.host_reports(asked.selected((host,)), judged)[0]
-
-
-def _measure(host: Host, mount: str, work: Work) -> Disk | RemoteError:
-    try:
-        return remediation.measure(host, mount, work)
-    except RemoteError as error:
-        return error
+def _by_hand(host: Host, mount: str, context: Context) -> Order:
+    """Who asks for it by hand has approved it."""
+    return Order(host, mount, cleanup_tasks(context, host), Autonomy.AUTO)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 
-from maintenancebot.app.context import Options, chosen_hosts, load, new_run_id, now
+from maintenancebot.app.context import Context, Options, chosen_hosts, load, new_run_id, now
 from maintenancebot.app.ending import finish, report
 from maintenancebot.engine import asked, cycle, guards, trash
 from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.cycle import Judged
+from maintenancebot.engine.holding import Holding
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.progress import Progress
 from maintenancebot.engine.trash import TrashResult as TrashResult
@@ -17,7 +18,6 @@ from maintenancebot.model import Host, Outcome, Report
 from maintenancebot.policy import gate
 from maintenancebot.report import document
 from maintenancebot.store import Store
-from maintenancebot.store.run_lock import RunLock
 
 RESTORE = "trash restore"
 PURGE = "trash purge"
@@ -38,7 +38,7 @@ def trash_restore(options: Options, host: str, item: str, to: str | None) -> Out
     context = load(options)
     target = chosen_hosts(context.inventory, (host,))[0]
     started = now()
-    with RunLock(context.state), context.store() as store, context.connections() as connections:
+    with context.store() as store, context.connections() as connections:
         run_id = new_run_id(started)
         work = context.work(run_id, connections, Silent())
         found = trash.find(target, item, work)
@@ -66,13 +66,29 @@ def trash_purge(
 ) -> Report:
     """Delete for good what is past its time, or of that only these items."""
     context = load(options)
+    chosen_hosts(context.inventory, hosts)  # a name that is not there ends it before any state is made
+    with context.store() as store:
+        return purge_in(context, store, hosts=hosts, items=items, progress=progress, stop=stop)
+
+
+def purge_in(
+    context: Context,
+    store: Store,
+    *,
+    hosts: tuple[str, ...] = (),
+    items: tuple[str, ...] = (),
+    progress: Progress,
+    stop: threading.Event,
+    run_id: str = "",
+) -> Report:
+    """A purge on an open store, under this id or a new one; waits for hosts on which other work is done."""
     chosen, started = chosen_hosts(context.inventory, hosts), now()
-    with RunLock(context.state), context.store() as store, context.connections() as connections:
-        work = context.work(new_run_id(started), connections, progress, stop)
+    with context.connections() as connections:
+        work = context.work(run_id or new_run_id(started), connections, progress, stop)
         judged = _judge_purge(chosen, items, work, store)
         store.runs.start(work.run_id, PURGE, context.settings.digest, at=started)
-        ledger = Ledger(store, work.run_id, judged.seen.plan.digest, now)
-        brakes = Brakes(work, ledger, budget=guards.actions_left(store, work, now()))
+        ledger = Ledger(Holding(store, work), judged.seen.plan.digest, context.settings.guards)
+        brakes = Brakes(work, ledger)
         notes = guards.ask_for_approval(store, judged, work)
         judged = trash.purge(judged, work, ledger, brakes)
         told = report(PURGE, work, started, cycle.host_reports(asked.selected(chosen), judged), notes)

@@ -10,10 +10,15 @@ import click
 
 from maintenancebot.inventory import Inventory, load_both
 from maintenancebot.model import Host
-from maintenancebot.policy import windows
+from maintenancebot.policy import slots
 from maintenancebot.settings import Settings, json_schema
 
 RUNS = 3
+NAMES = {
+    slots.CYCLE: "the cycle",
+    slots.CERTIFICATES: "the look at certificates",
+    slots.PURGE: "the purge of the trash",
+}
 
 
 @click.command("check")
@@ -44,24 +49,14 @@ def describe(settings: Settings, inventory: Inventory) -> Iterator[str]:
 
 
 def describe_runs(settings: Settings, now: datetime) -> Iterator[str]:
-    """The next runs with weekday, local time, zone and offset, and what would keep each from changing anything."""
+    """The next runs of each schedule, with weekday, local time, zone and offset, and what would hinder each."""
     if settings.schedule is None:
-        yield "Next runs: none, there is no schedule"
-        return
-    yield f"Next runs ({settings.schedule}, {settings.timezone}):"
-    for slot in windows.next_slots(settings.schedule, settings.timezone, now, RUNS):
-        moment = datetime.fromtimestamp(slot, windows.zone(settings.timezone))
-        yield f"  {moment:%A %Y-%m-%d %H:%M} {settings.timezone} (UTC{_offset(moment)}){_hindrance(settings, moment)}"
-
-
-def _hindrance(settings: Settings, moment: datetime) -> str:
-    frozen = windows.freeze_reason(settings, moment)
-    closed = "" if windows.is_open(settings.window, settings.timezone, moment) else "outside the window"
-    return f", changes nothing: {frozen or closed}" if frozen or closed else ""
-
-
-def _offset(moment: datetime) -> str:
-    return moment.isoformat()[-6:]
+        yield "Next runs of the cycle: none, there is no `schedule`"
+    coming = slots.coming(settings, now, RUNS)
+    for name, expression in slots.schedules(settings).items():
+        yield f"Next runs of {NAMES[name]} ({expression}, {settings.timezone}), kept by `maintenancebot daemon`:"
+        for run in (one for one in coming if one.schedule == name):
+            yield f"  {run}" + (f", changes nothing: {run.hindrance}" if run.hindrance else "")
 
 
 def _named(hosts: tuple[Host, ...], inventory: Inventory) -> str:

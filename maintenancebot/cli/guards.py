@@ -1,9 +1,7 @@
-"""`stop`, `resume` and `approvals`: what a person decides about changes."""
+"""`stop`, `resume`, `approvals`, `breakers` and `budget`: what a person decides about changes."""
 
 from __future__ import annotations
 
-import os
-import pwd
 from typing import Any
 
 import click
@@ -23,7 +21,7 @@ def stop_command(options: Options, reason: str) -> None:
 
     if not reason.strip():
         raise click.UsageError("--reason must say why.")
-    problem = app.stop(options, reason, person())
+    problem = app.stop(options, reason, app.person())
     click.echo("Stopped: nothing is changed until `maintenancebot resume`.")
     if problem:
         click.echo(f"Only the stop file was written, not the database: {problem}", err=True)
@@ -38,7 +36,7 @@ def resume_command(options: Options) -> None:
 
     with app.state(options, write=True) as store:
         before = store.guard.stopped()
-        store.guard.resume(person(), at=app.now())
+        store.guard.resume(app.person(), at=app.now())
         still = store.guard.stopped()
     if still is not None:
         click.echo(f"Still stopped: {still.reason}; that file is not ours to remove: remove it by hand", err=True)
@@ -71,6 +69,7 @@ def list_command(options: Options, as_json: bool) -> None:
             row["digest"][:12],
             row["state"],
             row["run_id"],
+            row["requested_by"],
             ",".join(row["hosts"]),
             f"{row['changes']} ({row['used']} used)",
             f"{approval.expires_at:%Y-%m-%d %H:%M} UTC",
@@ -78,7 +77,7 @@ def list_command(options: Options, as_json: bool) -> None:
         )
         for approval, row in zip(found, rows, strict=True)
     ]
-    write_table([("PLAN", "STATE", "RUN", "HOSTS", "CHANGES", "EXPIRES", "BY"), *table])
+    write_table([("PLAN", "STATE", "RUN", "ASKED BY", "HOSTS", "CHANGES", "EXPIRES", "DECIDED BY"), *table])
 
 
 @approvals_group.command("approve")
@@ -97,29 +96,95 @@ def deny_command(options: Options, digest: str) -> None:
     _decide(options, digest, approve=False)
 
 
-def person() -> str:
-    """Who is at the keyboard, behind sudo too."""
-    if os.geteuid() == 0 and os.environ.get("SUDO_USER"):
-        return os.environ["SUDO_USER"]
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"
+@click.group("breakers", invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def breakers_group(ctx: click.Context, as_json: bool) -> None:
+    """List the circuit breakers that count something; closed ones without a failure are not there."""
+    if ctx.invoked_subcommand is None:
+        _list_breakers(ctx.obj, as_json=as_json)
+
+
+@breakers_group.command("reset")
+@click.argument("scope", required=False, type=click.Choice(["host", "rule", "group", "fleet"]))
+@click.argument("name", required=False)
+@click.pass_obj
+def reset_command(options: Options, scope: str | None, name: str | None) -> None:
+    """Close all circuit breakers, or the one of this SCOPE and NAME; what they counted is forgotten."""
+    from maintenancebot import app
+    from maintenancebot.errors import UsageError
+    from maintenancebot.policy.breakers import FLEET, Key, Scope
+
+    if scope not in (None, "fleet") and name is None:
+        raise click.UsageError(f"write which {scope}, such as `breakers reset {scope} NAME`.")
+    wanted = None if scope is None else [Key(Scope(scope), name or FLEET)]
+    with app.state(options, write=True) as store:
+        closed = store.breakers.reset(wanted, app.person(), at=app.now())
+    if wanted is not None and not closed:
+        raise UsageError(f"no breaker of {scope} {name or FLEET} counts anything; see `maintenancebot breakers`")
+    click.echo("\n".join(f"Closed: {key.scope.value} {key.name}" for key in closed) or "All breakers were closed.")
+
+
+@click.command("budget")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def budget_command(options: Options, as_json: bool) -> None:
+    """Say how many changes were made in the last hour and day, and how many are left."""
+    from maintenancebot import app
+    from maintenancebot.cli.output import write_json, write_table
+    from maintenancebot.settings import load_settings
+
+    limits = load_settings(options.config).guards
+    with app.state(options) as store:
+        hour, day = store.intents.spent(at=app.now())
+    rows = [
+        {"span": span, "changes": spent, "limit": limit, "left": max(0, limit - spent)}
+        for span, spent, limit in (("hour", hour, limits.actions_per_hour), ("day", day, limits.actions_per_day))
+    ]
+    if as_json:
+        write_json({"schema": 1, "command": "budget", "budgets": rows})
+        return
+    write_table([("SPAN", "CHANGES", "LIMIT", "LEFT"), *(tuple(map(str, row.values())) for row in rows)])
+
+
+def _list_breakers(options: Options, *, as_json: bool) -> None:
+    from maintenancebot import app
+    from maintenancebot.cli.output import write_json, write_table
+
+    now = app.now()
+    with app.state(options) as store:
+        found = store.breakers.all()
+    rows = [
+        {
+            "scope": key.scope.value,
+            "name": key.name,
+            "state": one.state(now).value,
+            "failures": one.failures,
+            "open_until": one.open_until.isoformat() if one.open_until else None,
+            "trial": one.tries(now),
+        }
+        for key, one in sorted(found.items(), key=lambda item: (item[0].scope, item[0].name))
+    ]
+    if as_json:
+        write_json({"schema": 1, "command": "breakers", "breakers": rows})
+        return
+    keys = ("scope", "name", "state", "failures", "open_until", "trial")
+    table = [tuple(str(row[key] or "-") for key in keys) for row in rows]
+    write_table([("SCOPE", "NAME", "STATE", "FAILURES", "OPEN UNTIL", "TRIED BY"), *table])
 
 
 def _decide(options: Options, digest: str, *, approve: bool) -> None:
     from maintenancebot import app
 
     with app.state(options, write=True) as store:
-        decided = store.approvals.decide(digest, approve=approve, by=person(), at=app.now())
+        decided = store.approvals.decide(digest, approve=approve, by=app.person(), at=app.now())
     click.echo(f"Plan {decided.digest[:12]} is {decided.state}.")
 
 
 def _approval_to_json(approval: Any, now: Any) -> dict[str, Any]:
-    expired = now >= approval.expires_at and approval.state != "denied"
     return {
         "digest": approval.digest,
-        "state": "expired" if expired else approval.state.value,
+        "state": approval.state_at(now).value,
         "run_id": approval.run_id,
         "hosts": list(approval.hosts),
         "changes": len(approval.changes),

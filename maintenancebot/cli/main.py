@@ -28,6 +28,9 @@ CONFIG_NAME, INVENTORY_NAME, STATE_DIR_NAME = (
 COMMANDS = {
     "dry-run": Row("maintenancebot.cli.run:dry_run_command", "Show what a run would do; change nothing."),
     "run": Row("maintenancebot.cli.run:run_command", "Run the cycle now."),
+    "daemon": Row(
+        "maintenancebot.cli.daemon:daemon_command", "Keep the schedule, take alerts, serve health and metrics."
+    ),
     "check": Row("maintenancebot.cli.check:check_command", "Validate configuration and inventory; say the next runs."),
     "schema": Row("maintenancebot.cli.check:schema_command", "Print the JSON Schema of the configuration."),
     "hosts": Row("maintenancebot.cli.hosts:hosts_group", "Inventory, reachability, host keys."),
@@ -35,6 +38,8 @@ COMMANDS = {
     "remediate": Row("maintenancebot.cli.remediate:remediate_group", "Heal what an alert is about, now and by hand."),
     "trash": Row("maintenancebot.cli.trash:trash_group", "List, restore and purge what was moved to the hosts' trash."),
     "approvals": Row("maintenancebot.cli.guards:approvals_group", "Decide about plans that wait for a person."),
+    "breakers": Row("maintenancebot.cli.guards:breakers_group", "List the circuit breakers, or close them."),
+    "budget": Row("maintenancebot.cli.guards:budget_command", "Say how many changes are left in this hour and day."),
     "stop": Row("maintenancebot.cli.guards:stop_command", "Stop all changes at once, until `resume`."),
     "resume": Row("maintenancebot.cli.guards:resume_command", "Let changes be made again."),
     "history": Row("maintenancebot.cli.history:history_command", "List the runs."),

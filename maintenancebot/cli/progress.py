@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
 from maintenancebot.cli.options import Options
-from maintenancebot.engine.progress import Progress, Silent
+from maintenancebot.engine.progress import WAITS, Progress, Silent
 from maintenancebot.model import State
 from maintenancebot.report.clean import clean
 from maintenancebot.report.figures import states
@@ -38,9 +38,11 @@ class Lines:
         self._phase = phase
 
     def host(self, name: str, state: State | None, note: str) -> None:
-        """Tell that a host is done."""
+        """Tell that a host is done, or what it waits for."""
         if state is not None:
             self._say(f"{self._phase} {name}: {state.value}" + (f" ({note})" if note else ""))
+        elif note.startswith(WAITS):
+            self._say(f"{name}: {note}")
 
     def step(self, host: str, name: str, state: State) -> None:
         """Tell the outcome of a change, if everything is wanted."""

@@ -71,7 +71,7 @@ def show_command(options: Options, host: str, item: str, as_json: bool) -> None:
 @trash_group.command("restore")
 @click.argument("host", metavar="HOST")
 @click.argument("item", metavar="ITEM")
-@click.option("--to", metavar="PATH", help="Another place on the host than the old one.")
+@click.option("--to", metavar="PATH", help="Another place on the host than the old one; for a volume another name.")
 @click.pass_obj
 def restore_command(options: Options, host: str, item: str, to: str | None) -> None:
     """Put a file back as it was; nothing is overwritten."""

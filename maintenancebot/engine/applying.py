@@ -58,9 +58,10 @@ def apply(
     `outcomes`, when given, is filled as they come, so that a caller who stops waiting has what was recorded.
     """
     made = {} if outcomes is None else outcomes
-    applying = _Applying(host, machine_id, list(steps), acting, work, ledger, brakes, made)
-    if not ledger.intend(host.name, machine_id, steps):
-        applying.leave(Reason.AUDIT_UNWRITABLE, "the intent could not be written")
+    granted, no = ledger.intend(host.name, machine_id, steps)
+    applying = _Applying(host, machine_id, granted, acting, work, ledger, brakes, made)
+    applying.refuse(steps[len(granted) :], no)
+    if not granted:
         return made
     try:
         session = work.connect(host)
@@ -120,6 +121,12 @@ class _Applying:
         if pending or self.in_hand is not None:
             raise RemoteError(Reason.GARBLED, "the helper ended before its work did")
 
+    def refuse(self, steps: Sequence[Step], reason: Reason) -> None:
+        """Tell of steps for which there is no intent, so that there is nothing to settle."""
+        self.names |= {change.id: change.name for change in _changes(steps)}
+        refused = [Outcome(change.id, State.SKIPPED, reason, begun=False) for change in _changes(steps)]
+        self._keep(refused, settle=False)
+
     def leave(self, reason: Reason, detail: str) -> None:
         """Account for all that was not begun."""
         self._leave_as(State.SKIPPED if reason in _OURS else State.FAILED, reason, detail)
@@ -145,7 +152,7 @@ class _Applying:
     def _check_clock(self, payload: Mapping[str, Json]) -> None:
         offset = float(payload["clock"]) - self.work.now().timestamp()
         limit = self.work.settings.guards.max_clock_skew_seconds
-        goes_by_age = any(change.action is not Action.RESTORE_FILE for change in _changes(self.steps))
+        goes_by_age = any(change.action not in _GIVES_BACK for change in _changes(self.steps))
         if goes_by_age and not abs(offset) <= limit:
             raise RemoteError(Reason.CLOCK_SKEW, f"the host's clock is {offset:+.0f} s off by now")
 
@@ -185,7 +192,7 @@ class _Applying:
         if failed:
             self._leave_as(State.SKIPPED, Reason.UNHEALTHY, f"no reboot after an upgrade that failed: {failed}")
             return False
-        objection = self.brakes.objection(self.host, len(step.changes))
+        objection = self.brakes.objection(self.host)
         if objection is not Reason.NONE:
             self.leave(objection, "")
             return False
@@ -207,7 +214,7 @@ class _Applying:
         if step is None or payload.get("step") != step.id or not isinstance(question, dict):
             raise RemoteError(Reason.GARBLED, "a question for a step that is not in hand")
         completes = question.get("ask") in COMPLETING
-        objection = self.ledger.objection() if completes else self.brakes.objection(self.host, 0)
+        objection = self.ledger.objection(self.host.name) if completes else self.brakes.objection(self.host)
         if objection is not Reason.NONE:
             return {"refused": objection.value, "detail": ""}
         actor = self.acting[step.task]
@@ -235,6 +242,8 @@ class _Applying:
 _OURS = GUARD_REASONS | {Reason.BUSY}
 """A no of our own; any other reason means that what was wanted could not be done."""
 
+
+_GIVES_BACK = (Action.RESTORE_FILE, Action.RESTORE_VOLUME, Action.RESTORE_IMAGE)
 
 _PACKAGES = (Action.UPGRADE_PACKAGE, Action.REPAIR_PACKAGES)
 

@@ -58,13 +58,20 @@ def make(
     work: Work,
     ledger: Ledger,
     brakes: Brakes,
+    *,
+    verdict_follows: bool = False,
 ) -> Judged:
-    """Make what the gate allowed, each recorded before and after; `steps` says how."""
+    """Make what the gate allowed, each recorded before and after; `steps` says how.
+
+    With `verdict_follows` the caller measures what came of it, and teaches the circuit breakers.
+    """
     jobs = []
     for plan in judged.seen.plan.hosts:
         allowed = [change for change in plan.changes if judged.decisions[plan.host][change.id].allowed]
         if allowed:
-            jobs.append(Job(judged.seen.looked[plan.host].host, plan.machine_id, steps(allowed), acting))
+            host, rules = judged.seen.looked[plan.host].host, {task.task: task.task for task in plan.tasks}
+            approved = judged.approved(plan.host)
+            jobs.append(Job(host, plan.machine_id, steps(allowed), acting, rules, approved, verdict_follows))
     return replace(judged, outcomes=making.make(jobs, work, ledger, brakes))
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from maintenancebot.engine import applying, pinging, probing, reporting, waves
 from maintenancebot.engine.brakes import Brakes
+from maintenancebot.engine.holding import LOOK_WAIT_SECONDS, Holding
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.making import GRACE_SECONDS, Job
 from maintenancebot.engine.probing import Looked
 from maintenancebot.engine.waves import Turn
 from maintenancebot.engine.work import Work
+from maintenancebot.errors import BusyError, StoreError
 from maintenancebot.model import Change, Decision, Host, HostReport, Outcome, Reason, State, Step
 from maintenancebot.plan.document import HostPlan, NotPlanned, Plan
 from maintenancebot.policy import gate
@@ -54,6 +57,10 @@ class Judged:
     decisions: Mapping[str, Mapping[str, Decision]]  # host name -> change id -> decision
     outcomes: Mapping[str, Mapping[str, Outcome]] = field(default_factory=dict)
 
+    def approved(self, host: str) -> frozenset[str]:
+        """Changes of a host that are allowed because a person approved them."""
+        return frozenset(id for id, decision in self.decisions[host].items() if decision.by_approval)
+
 
 def look(
     selected: Sequence[Selected],
@@ -63,13 +70,28 @@ def look(
     refresh: Refresh,
     machine_ids: Mapping[str, str],
     unfinished: Mapping[str, Sequence[Change]],
+    holding: Holding | None = None,
 ) -> Seen:
-    """Probe and plan all hosts at once; `refresh` says whose package lists are renewed first, and records it."""
+    """Probe and plan all hosts at once; `refresh` says whose package lists are renewed first, and records it.
+
+    With `holding` each host is held meanwhile; a look that writes nothing anywhere does without.
+    """
 
     def one(item: Selected) -> Looked:
+        try:
+            with holding.host(item.host.name, "a look", wait=LOOK_WAIT_SECONDS) if holding else nullcontext():
+                return alone(item)
+        except BusyError as error:
+            return (
+                _interrupted(item) if work.stop.is_set() else Looked(item.host, reason=Reason.BUSY, detail=str(error))
+            )
+        except StoreError as error:
+            return Looked(item.host, reason=Reason.AUDIT_UNWRITABLE, detail=str(error))
+
+    def alone(item: Selected) -> Looked:
         name = item.host.name
         if work.stop.is_set():
-            return Looked(item.host, reason=Reason.INTERRUPTED, detail="ended before this host was looked at")
+            return _interrupted(item)
         work.progress.host(name, None, "probing")
         renew = refresh.begin(item)
         looked = probing.look(
@@ -85,7 +107,13 @@ def look(
         return looked
 
     ssh = work.settings.ssh
-    limit = ssh.connect_timeout + ssh.login_timeout + ssh.probe_deadline + GRACE_SECONDS
+    limit = (
+        ssh.connect_timeout
+        + ssh.login_timeout
+        + ssh.probe_deadline
+        + (LOOK_WAIT_SECONDS if holding else 0)
+        + GRACE_SECONDS
+    )
     looked: dict[str, Looked] = {}
     asked = [item for item in selected if item.tasks or unfinished.get(item.host.name)]
     work.progress.start(len(asked), "probe")
@@ -209,7 +237,10 @@ def _turns(todo: Sequence[tuple[Selected, list[Step]]], judged: Judged) -> list[
     turns = []
     for item, steps in todo:
         plan = plans[item.host.name]
-        job = Job(item.host, plan.machine_id, steps, applying.actors(item.tasks))
+        rules = {task.name: gate.rule_of(task) for task in item.tasks}
+        job = Job(
+            item.host, plan.machine_id, steps, applying.actors(item.tasks), rules, judged.approved(item.host.name)
+        )
         turns.append(Turn(job, str(plan.facts.get("os", "")), _rules(item, steps)))
     return turns
 
@@ -245,6 +276,10 @@ def _allowed_steps(item: Selected, judged: Judged, work: Work) -> list[Step]:
     allowed = frozenset(change_id for change_id, decision in decisions.items() if decision.allowed)
     plan = next((plan for plan in judged.seen.plan.hosts if plan.host == item.host.name), None)
     return applying.steps_of(plan, allowed, item.tasks, work) if plan and allowed else []
+
+
+def _interrupted(item: Selected) -> Looked:
+    return Looked(item.host, reason=Reason.INTERRUPTED, detail="ended before this host was looked at")
 
 
 def _stumbled(host: Host, error: Exception) -> Looked:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,8 +14,9 @@ from maintenancebot.engine.work import Work
 from maintenancebot.errors import StoreError
 from maintenancebot.model import Action, Autonomy, Json, State, TaskType
 from maintenancebot.plan.document import HostPlan, Plan, plan_to_json
-from maintenancebot.policy import breakers, budgets, windows
+from maintenancebot.policy import breakers, gate, windows
 from maintenancebot.policy.approvals import ApprovalState
+from maintenancebot.policy.autonomy import autonomy
 from maintenancebot.policy.gate import Guards
 from maintenancebot.store import Store
 
@@ -37,14 +39,14 @@ def read(store: Store, selected: Sequence[Selected], plan: Plan, work: Work) -> 
     approved = store.approvals.approved_changes(at=now)
     frozen = windows.freeze_reason(work.settings, now)
     known_bad = _known_bad(plan)
-    return {
+    found = {
         host.host: Guards(
             stopped=f"stopped by {stop.by}: {stop.reason}" if stop else "",
             audit_problem=audit_problem,
             frozen=frozen,
             outside_window=windows.closed_reason(work.settings, hosts[host.host], now),
             known_machine_id=store.machines.known(host.host),
-            breaker=breakers.objection(store.breakers.get(host.host), now),
+            critical=store.alerts.critical(host.host, at=now),
             actions_left=left,
             fleet_share=changing / max(work.fleet, len(selected), 1),
             approved=approved,
@@ -52,15 +54,47 @@ def read(store: Store, selected: Sequence[Selected], plan: Plan, work: Work) -> 
         )
         for host in plan.hosts
     }
+    return _with_breakers(found, selected, plan, store, work, now)
 
 
 def actions_left(store: Store, work: Work, now: datetime) -> int:
     """How many changes the budgets of hour and day still allow."""
-    return budgets.left(
-        work.settings.guards,
-        last_hour=store.audit.actions_since(now - timedelta(hours=1)),
-        last_day=store.audit.actions_since(now - timedelta(days=1)),
-    )
+    return store.intents.left(work.settings.guards, at=now)
+
+
+def _with_breakers(
+    found: Mapping[str, Guards], selected: Sequence[Selected], plan: Plan, store: Store, work: Work, now: datetime
+) -> dict[str, Guards]:
+    """With what circuit breakers hold back; where one is half-open, the first host that would do something tries."""
+    items = {item.host.name: item for item in selected}
+    known = store.breakers.all()
+    whole: dict[str, Guards] = {}
+    for part in plan.hosts:
+        item = items[part.host]
+        host, by_rule = item.host, _by_rule(part, item)
+        told = {rule: breakers.objection(known, host.name, host.groups, rule, now) for rule in by_rule}
+        whole[part.host] = replace(found[part.host], breakers={rule: no for rule, no in told.items() if no})
+        allowed = _allowed(part, item, work, whole[part.host])
+        for rule in (rule for rule, ids in by_rule.items() if not told[rule] and ids & allowed):
+            for key in breakers.keys(host.name, host.groups, rule):
+                known[key] = breakers.tried(known.get(key, breakers.CLOSED), host.name, work.settings.guards, now)
+    return whole
+
+
+def _by_rule(part: HostPlan, item: Selected) -> dict[str, set[str]]:
+    """The changes of a host's plan by the rule for which they count."""
+    rules = {task.name: gate.rule_of(task) for task in item.tasks}
+    found: dict[str, set[str]] = {}
+    for task in part.tasks:
+        found.setdefault(rules.get(task.task, task.task), set()).update(change.id for change in task.changes)
+    return found
+
+
+def _allowed(part: HostPlan, item: Selected, work: Work, guard: Guards) -> set[str]:
+    """The changes that a run would make; all of what a person asks for by hand."""
+    if not item.tasks:
+        return {change.id for change in part.changes}
+    return {one.change_id for one in gate.decide(item.host, part, item.tasks, work.settings, guard) if one.allowed}
 
 
 def _known_bad(plan: Plan) -> dict[tuple[str, str], list[str]]:
@@ -88,9 +122,9 @@ class RefreshBook:
 
     def begin(self, item: Selected) -> bool:
         """Whether this host's lists may be renewed now; the intent is on disk then."""
-        if not self._wanted or not self._may(item):
-            return False
         try:
+            if not self._wanted or not self._may(item):
+                return False
             self._record("intent", item.host.name, {})
         except StoreError:
             return False
@@ -107,14 +141,15 @@ class RefreshBook:
 
     def _may(self, item: Selected) -> bool:
         now, settings, host = self._work.now(), self._work.settings, item.host
-        wanted = any(t.type is TaskType.PACKAGE_UPDATE and t.approval is not Autonomy.OBSERVE for t in item.tasks)
+        tasks = [task for task in item.tasks if task.type is TaskType.PACKAGE_UPDATE]
         return (
-            wanted
+            any(autonomy(host, [task], settings) is not Autonomy.OBSERVE for task in tasks)
             and not host.maintenance
             and not self._work.stop.is_set()
             and not windows.freeze_reason(settings, now)
             and not windows.closed_reason(settings, host, now)
             and self._store.guard.stopped() is None
+            and actions_left(self._store, self._work, now) > 0
         )
 
     def _record(self, kind: str, host: str, more: dict[str, Json]) -> None:
@@ -143,7 +178,9 @@ def ask_for_approval(store: Store, judged: Judged, work: Work) -> list[str]:
         configuration=judged.seen.plan.configuration,
         hosts=tuple(part for host in judged.seen.plan.hosts if (part := _only(host, waiting)).changes),
     ).sealed()
-    store.approvals.request(plan.digest, plan_to_json(plan), by=work.run_id, at=now, expires_at=plan.expires_at)
+    store.approvals.request(
+        plan.digest, plan_to_json(plan), by=work.by or work.run_id, at=now, expires_at=plan.expires_at
+    )
     return [_how_to_approve(len(waiting), plan.digest)]
 
 
@@ -160,16 +197,28 @@ def _how_to_approve(count: int, digest: str) -> str:
     return f"{what} for approval: maintenancebot approvals approve {digest[:12]}"
 
 
+def notify(store: Store, selected: Sequence[Selected], judged: Judged, work: Work) -> None:
+    """Tell people at once what was done by tasks that may do it only so: a message for each task; raises StoreError."""
+    done: dict[str, dict[str, dict[str, int]]] = {}
+    for item in selected:
+        outcomes = judged.outcomes.get(item.host.name, {})
+        plan = next((plan for plan in judged.seen.plan.hosts if plan.host == item.host.name), None)
+        told = {t.name for t in item.tasks if autonomy(item.host, [t], work.settings) is Autonomy.NOTIFY}
+        for task in plan.tasks if plan else ():
+            made = [outcomes[one.id] for one in task.changes if one.id in outcomes and outcomes[one.id].begun]
+            if made and task.task in told:
+                done.setdefault(task.task, {})[item.host.name] = dict(Counter(one.state.value for one in made))
+    for name, hosts in done.items():
+        body = {"run": work.run_id, "task": name, "hosts": hosts}
+        store.messages.put(f"notify:{work.run_id}:{name}", "notify", body, at=work.now())
+
+
 def learn(store: Store, judged: Judged, work: Work) -> None:
-    """Remember machines, count what failed."""
-    now = work.now()
+    """Remember the machines that answered."""
     for plan in judged.seen.plan.hosts:
         if not store.machines.known(plan.host):
-            store.machines.remember(plan.host, plan.machine_id, "", at=now)
-        outcomes = judged.outcomes.get(plan.host, {})
-        if outcomes:
-            bad = any(outcome.state in (State.FAILED, State.UNKNOWN) for outcome in outcomes.values())
-            store.breakers.count(plan.host, failed=bad, rules=work.settings.guards, at=now)
+            store.machines.remember(plan.host, plan.machine_id, "", at=work.now())
+    store.machines.seen([plan.host for plan in judged.seen.plan.hosts], at=work.now())
 
 
 def _only(host: HostPlan, ids: set[str]) -> HostPlan:

@@ -246,6 +246,7 @@ def _host_facts(facts: HostFacts) -> dict[str, Json]:
                 "fs_type": m.fs_type,
                 "total": m.total,
                 "available": m.available,
+                "inodes": m.inodes,
                 "inodes_free": m.inodes_free,
             }
             for m in facts.mounts

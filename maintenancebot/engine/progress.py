@@ -6,6 +6,9 @@ from typing import Protocol
 
 from maintenancebot.model import State
 
+WAITS = "waits for"
+"""How a note begins that tells who stands in the way: it is told even where only ends are."""
+
 
 class Progress(Protocol):
     """Called from the threads of a run."""

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from maintenancebot.engine.cycle import Seen
+from maintenancebot.engine.holding import Holding
 from maintenancebot.engine.work import Work
 from maintenancebot.model import Change, Outcome, Reason, State
 from maintenancebot.store import Intent, Store
+from maintenancebot.store.leases import host_name
 
 
-def unfinished(store: Store, hosts: Sequence[str]) -> dict[str, list[Intent]]:
-    """Open intents of the given hosts, by host."""
+def unfinished(
+    store: Store, hosts: Sequence[str], at: datetime, holding: Holding | None = None
+) -> dict[str, list[Intent]]:
+    """Open intents of the given hosts, by host; what somebody else than `holding` is at now is not unfinished."""
+    ours = {name for name in hosts if holding is not None and holding.lease(name) is not None}
+    at_work = {holder.name for holder in store.leases.all(at=at)} - {host_name(name) for name in ours}
     found: dict[str, list[Intent]] = {}
     for intent in store.intents.unfinished():
-        if intent.host in hosts:
+        if intent.host in hosts and host_name(intent.host) not in at_work:
             found.setdefault(intent.host, []).append(intent)
     return found
 

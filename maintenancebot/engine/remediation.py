@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from maintenancebot.catalog import DISK, DISK_PROBE, SUBJECTS, TRASH_PROBE
 from maintenancebot.engine import asked, probing
@@ -36,11 +37,38 @@ from maintenancebot.plan.document import TaskPlan
 from maintenancebot.plan.filesystem import Disk
 from maintenancebot.plan.inputs import ProbeResult
 from maintenancebot.plan.ways import TASK
-from maintenancebot.settings import CleanupTask
+from maintenancebot.settings import CleanupTask, Settings, Way
 
 
-def diagnose(host: Host, mount: str, tasks: Sequence[CleanupTask], work: Work) -> Looked:
-    """Look at a mount and at all that may be freed on it, and plan; `tasks` are the host's cleanup tasks."""
+class Ranking(Protocol):
+    """In which order the ways are gone that the configuration allows; it adds none and takes none away."""
+
+    def order(self, ways: Sequence[Way], disk: Disk) -> Sequence[Way]:
+        """The same ways, the best for this disk first."""
+        ...
+
+
+class AsConfigured:
+    """The order of the configuration, always the same."""
+
+    def order(self, ways: Sequence[Way], disk: Disk) -> Sequence[Way]:
+        """As they are."""
+        return ways
+
+
+def diagnose(
+    host: Host,
+    mount: str,
+    tasks: Sequence[CleanupTask],
+    work: Work,
+    *,
+    ranking: Ranking | None = None,
+    tried: frozenset[str] = frozenset(),
+) -> Looked:
+    """Look at a mount and at all that may be freed on it, and plan; `tasks` are the host's cleanup tasks.
+
+    Changes that were `tried` are not planned again.
+    """
     task = planner.cleanup_task(work.settings, tasks)
     questions = {DISK_PROBE.OP: DISK_PROBE.request(mount, work.settings), TRASH_PROBE.OP: TRASH_PROBE.request()}
     cleanup = SUBJECTS[TaskType.CLEANUP]
@@ -50,7 +78,8 @@ def diagnose(host: Host, mount: str, tasks: Sequence[CleanupTask], work: Work) -
         machine, facts, results = probing.ask(host, questions, work)
     except RemoteError as error:
         return Looked(host, reason=error.reason, detail=str(error))
-    planned = _plan(host, task, facts, results, work)
+    planned = _plan(host, task, facts, results, work, ranking or AsConfigured())
+    planned = untried(planned, tried)
     return Looked(host, plan=replace(machine, tasks=(planned,)), machine_id=machine.machine_id)
 
 
@@ -62,7 +91,7 @@ def act(judged: Judged, work: Work, ledger: Ledger, brakes: Brakes) -> Judged:
     def steps(changes: Sequence[Change]) -> list[Step]:
         return DISK.steps(changes, work.settings, task.facts["disk"]["mount"], task.facts["goal"])
 
-    return asked.make(judged, steps, {TASK: DISK}, work, ledger, brakes)
+    return asked.make(judged, steps, {TASK: DISK}, work, ledger, brakes, verdict_follows=True)
 
 
 def measure(host: Host, mount: str, work: Work) -> Disk:
@@ -97,7 +126,12 @@ def expected(report: HostReport) -> HostReport:
 
 
 def _plan(
-    host: Host, task: CleanupTask | None, facts: HostFacts, results: dict[str, ProbeResult], work: Work
+    host: Host,
+    task: CleanupTask | None,
+    facts: HostFacts,
+    results: dict[str, ProbeResult],
+    work: Work,
+    ranking: Ranking,
 ) -> TaskPlan:
     looked = results[DISK_PROBE.OP]
     if looked.state is not State.DONE:
@@ -107,11 +141,37 @@ def _plan(
         cleanup = _cleanup(host, task, facts, results, work)
         items = TRASH_PROBE.items(host.name, results[TRASH_PROBE.OP].findings)
         disk = filesystem.read(looked)
-        planned = planner.plan(host.name, disk, cleanup.changes, items, work.settings, work.now())
+        settings = ranked(work.settings, disk, ranking)
+        planned = planner.plan(host.name, disk, cleanup.changes, items, settings, work.now())
     except Exception as error:  # what the host said cannot be planned with
         told = f"the answer cannot be read ({type(error).__name__}: {error})"
         return TaskPlan(TASK, TaskType.CLEANUP, State.UNKNOWN, Reason.GARBLED, told)
     return _with_what_stays(planned, cleanup, results[TRASH_PROBE.OP])
+
+
+def ranked(settings: Settings, disk: Disk, ranking: Ranking) -> Settings:
+    """The settings with their ways in the order of a ranking; a ranking that is none is passed over."""
+    allowed = settings.remediation.disk.ways
+    try:
+        order = tuple(ranking.order(allowed, disk))
+    except Exception:  # whoever ranks has nothing to decide: the configuration's order always stands
+        return settings
+    if sorted(order) != sorted(allowed):
+        return settings
+    healing = settings.remediation.disk.model_copy(update={"ways": order})
+    return settings.model_copy(update={"remediation": settings.remediation.model_copy(update={"disk": healing})})
+
+
+def untried(planned: TaskPlan, tried: frozenset[str]) -> TaskPlan:
+    """The plan without what was tried before: that it did not help then is no reason to do it again."""
+    left = tuple(change for change in planned.changes if change.id not in tried)
+    if len(left) == len(planned.changes):
+        return planned
+    facts = {**planned.facts, "is_enough": False}
+    if left:
+        return replace(planned, changes=left, facts=facts)
+    detail = f"{planned.detail}; all that is allowed was tried"
+    return replace(planned, changes=(), state=State.FAILED, reason=Reason.NOT_ENOUGH, detail=detail, facts=facts)
 
 
 def _cleanup(
@@ -144,6 +204,8 @@ def _judged(task: TaskReport, after: Disk) -> TaskReport:
     freed = now.available - before["available"]
     facts: dict[str, Json] = {**task.facts, "after": filesystem.told(after), "freed": freed}
     state, reason = _state(task, met=not filesystem.need(now, target))
+    if reason is Reason.NOT_ENOUGH and freed <= 0 and any(one.state is State.DONE for one in task.changes):
+        reason = Reason.NO_EFFECT
     detail = f"{after.mount}: {_from_to(before, after)}, {filesystem.size(max(0, freed))} freed"
     if reason is not Reason.VERIFIED:
         detail = "; ".join(filter(None, (detail, f"the target is below {target} %", filesystem.occupants(after))))
@@ -167,6 +229,10 @@ def _state(task: TaskReport, *, met: bool) -> tuple[State, Reason]:
         made = any(change.state is State.DONE for change in task.changes)
         return (State.DONE, Reason.VERIFIED) if made else (State.NOTHING, Reason.TARGET_MET)
     for change in task.changes:
-        if change.state is State.WAITING or (change.state is State.SKIPPED and change.reason in GUARD_REASONS):
+        if change.state is State.WAITING or (change.state is State.SKIPPED and change.reason in _LEFT_ALONE):
             return change.state, change.reason
     return State.FAILED, Reason.NOT_ENOUGH
+
+
+_LEFT_ALONE = GUARD_REASONS | {Reason.OBSERVE_ONLY, Reason.MAINTENANCE}
+"""Reasons that say more than that it is still too full."""

@@ -22,6 +22,7 @@ from maintenancebot.model import (
 from maintenancebot.plan.document import HostPlan, TaskPlan
 
 VERDICT = "verdict_state"  # a planner's verdict beside its changes, e.g. an expired certificate that nothing renews
+VERDICT_REASON = "verdict_reason"
 _OF_HOST = {
     Reason.MACHINE_CHANGED: State.SKIPPED,
     Reason.SAME_MACHINE: State.SKIPPED,
@@ -74,7 +75,9 @@ def _task(task: TaskPlan, decisions: Mapping[str, Decision], outcomes: Mapping[s
         states.append(State(verdict))
     state = worst(states)
     facts = _with_freed(task, changes)
-    return TaskReport(task.task, task.type, state, _shared_reason(changes, state), task.detail, changes, facts)
+    said = task.facts.get(VERDICT_REASON) if verdict == state else None
+    reason = _shared_reason(changes, state) if said is None else Reason(said)
+    return TaskReport(task.task, task.type, state, reason, task.detail, changes, facts)
 
 
 def _change(change: Change, decisions: Mapping[str, Decision], outcomes: Mapping[str, Outcome]) -> ChangeReport:

@@ -9,6 +9,7 @@ from maintenancebot.catalog import TRASH, TRASH_PROBE, TrashItem
 from maintenancebot.engine import applying, asked, guards, probing
 from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.cycle import Judged, Seen
+from maintenancebot.engine.holding import LOOK_WAIT_SECONDS, Holding
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.probing import Looked
 from maintenancebot.engine.work import Work
@@ -94,8 +95,11 @@ def restore(host: Host, found: Found, to: str, work: Work, store: Store) -> Outc
     (decision,) = gate.decide_by_hand(host, host_plan, work.settings, seen, gate.RESTORE)
     if not decision.allowed:
         return Outcome(decision.change_id, decision.state, decision.reason, decision.detail)
-    ledger = Ledger(store, work.run_id, sealed.digest, work.now)
-    outcomes = applying.apply(host, plan.machine_id, [step], {step.task: TRASH}, work, ledger, Brakes(work, ledger))
+    holding = Holding(store, work)
+    ledger = Ledger(holding, sealed.digest)
+    with holding.host(host.name, "a restore", wait=LOOK_WAIT_SECONDS):
+        brakes = Brakes(work, ledger)
+        outcomes = applying.apply(host, plan.machine_id, [step], {step.task: TRASH}, work, ledger, brakes)
     return outcomes[decision.change_id]
 
 

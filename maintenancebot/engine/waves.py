@@ -99,7 +99,7 @@ def make(turns: Sequence[Turn], quorums_down: frozenset[str], work: Work, ledger
     at_once = [turn.job for turn in turns if turn.rules is None]
     made: Made = {}
     while wave := line.next():
-        held = {turn.name: said for turn in wave if (said := brakes.objection(turn.job.host, 0)) is not Reason.NONE}
+        held = {turn.name: said for turn in wave if (said := brakes.objection(turn.job.host)) is not Reason.NONE}
         jobs = [*at_once, *(turn.job for turn in wave if turn.name not in held)]
         if jobs:
             made.update(making.make(jobs, work, ledger, brakes))

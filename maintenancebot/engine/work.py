@@ -49,3 +49,4 @@ class Work:
     stop: threading.Event  # set by a signal: end after the change in hand
     fleet: int = 0  # hosts in the inventory, of which this run may see a part
     memory: Memory = field(default_factory=NoMemory)
+    by: str = ""  # who wanted this run: a person, or the daemon

@@ -6,21 +6,22 @@ import re
 
 from . import contents, opening, streams
 from .streams import Damaged, Empty, Lacking, Spent
+from .wanted import Wanted, path_of
 
-LEVELS = ("none", "exists", "fresh", "size", "structure", "data_read")
 DIGESTS = {"md5": "md5", "sha1": "sha1", "sha256": "sha256", "sha512": "sha512"}
 
 
-def examine(descriptor, name, budget, claims=()):
+def examine(descriptor, name, budget, claims=(), wanted=None):
     """Read one backup as far as budget and host allow.
 
-    Returns {"level", "format", "content", "note", ...}; raises Damaged or Empty. `claims` are pairs of an algorithm and
-    the digest that a checksum file beside the backup gives.
+    Returns {"level", "format", "content", "note", ...}: `readable` when all was read, `complete` when its format has no
+    end that could be missing, else `fresh`. Raises Damaged or Empty. `claims` are pairs of an algorithm and the digest
+    that a checksum file beside the backup gives; the names in the backup are shown to `wanted`.
     """
     digests = [(algorithm, hashlib.new(algorithm), told) for algorithm, told in claims]
-    found = {"level": "size", "format": "", "content": "", "note": ""}
+    found = {"level": "fresh", "format": "", "content": "", "note": ""}
     try:
-        _read(descriptor, name, budget, found)
+        _read(descriptor, name, budget, found, Wanted() if wanted is None else wanted)
         for algorithm, digest, told in digests:
             for _ in streams.chunks_of(descriptor, budget, digest):
                 pass
@@ -32,7 +33,9 @@ def examine(descriptor, name, budget, claims=()):
     return found
 
 
-def _read(descriptor, name, budget, found):
+def _read(descriptor, name, budget, found, wanted):
+    if not streams.has_data(descriptor):
+        raise Empty("only zero bytes, none of them on the disk")
     os.lseek(descriptor, 0, os.SEEK_SET)
     head = os.read(descriptor, 4096)
     kind = "zip" if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) else streams.kind_of(head)
@@ -41,33 +44,32 @@ def _read(descriptor, name, budget, found):
         raise Damaged("its name says %s, its content is not" % promised)
     found["format"] = kind
     if kind == "zip":
-        found.update(_read_zip(descriptor, budget))
+        found.update(_read_zip(descriptor, budget, wanted))
     elif kind:
-        _read_stream(streams.Feed(streams.decompressed(kind, descriptor, budget), budget), name, found)
+        _read_stream(streams.Feed(streams.decompressed(kind, descriptor, budget), budget), name, found, wanted)
     else:
-        _read_plain(descriptor, name, budget, found)
+        _read_plain(descriptor, name, budget, found, wanted)
 
 
-def _read_stream(feed, name, found):
-    if contents.recognised(feed):
-        found["level"] = "structure"
-    seen = contents.read(feed, name)
-    found["level"] = "data_read"
+def _read_stream(feed, name, found, wanted):
+    found["content"] = contents.recognised(feed)
+    seen = contents.read(feed, name, wanted)
+    found["level"] = "readable"
     found.update(seen)
     if not seen["whole"]:
         found["note"] = "read to the end; whether that was the end of the backup, its content does not tell"
 
 
-def _read_plain(descriptor, name, budget, found):
+def _read_plain(descriptor, name, budget, found, wanted):
     """Uncompressed: without a known structure nothing proves that the bytes are right, so they are not read."""
     feed = streams.Feed(_counted(streams.chunks_of(descriptor, budget), budget), budget)
     kind = contents.recognised(feed)
     if not kind and feed.peek(4096).strip(b"\0") and not contents.tar_expected(name):
-        found["note"] = "no known format: only its size was checked"
+        found.update(level="complete", note="no known format: only its size was checked")
         return
-    _read_stream(feed, name, found)
+    _read_stream(feed, name, found, wanted)
     if not found["whole"]:
-        found["level"] = "size"
+        found["level"] = "complete"
 
 
 def _counted(chunks, budget):
@@ -76,7 +78,7 @@ def _counted(chunks, budget):
         yield chunk
 
 
-def _read_zip(descriptor, budget):
+def _read_zip(descriptor, budget, wanted):
     """Test the central directory and read every member against its checksum."""
     try:
         import zipfile
@@ -87,6 +89,7 @@ def _read_zip(descriptor, budget):
             members = [member for member in archive.infolist() if not member.filename.endswith("/")]
             if not members:
                 raise Empty("zip without a file in it")
+            wanted.saw(*[path_of(os.fsencode(member.filename)) for member in members])
             return _read_members(archive, members, budget)
     except (zipfile.BadZipFile, EOFError, ValueError) as error:
         raise Damaged("zip: %s" % error) from error
@@ -94,7 +97,7 @@ def _read_zip(descriptor, budget):
 
 def _read_members(archive, members, budget):
     total = 0
-    found = {"content": "zip", "entries": len(members), "files": len(members), "level": "structure"}
+    found = {"content": "zip", "entries": len(members), "files": len(members), "level": "complete"}
     for member in members:
         try:
             with archive.open(member) as stream:
@@ -106,7 +109,7 @@ def _read_members(archive, members, budget):
             return found
         except Exception as error:  # zlib.error, BadZipFile, EOFError
             raise Damaged("zip member %d of %d: %s" % (members.index(member) + 1, len(members), error)) from error
-    found.update(level="data_read", bytes=total, whole=True)
+    found.update(level="readable", bytes=total, whole=True)
     return found
 
 

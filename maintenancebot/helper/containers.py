@@ -1,4 +1,4 @@
-"""What only the host can tell about its containers: sockets, who listens, data root, names of images in its files.
+"""What only the host can tell about its containers: sockets, who listens, data root, names in its files.
 
 Nothing is connected to: a socket that systemd holds would start the daemon, and a look must not start anything.
 """
@@ -6,6 +6,7 @@ Nothing is connected to: a socket that systemd holds would start the daemon, and
 import json
 import os
 import stat
+import time
 
 from . import facts, frames, results, tools
 
@@ -14,6 +15,14 @@ DAEMONS = ("dockerd", "podman")
 DATA_ROOT = "/var/lib/docker"
 SETTINGS = "/etc/docker/daemon.json"
 GAPS_TOLD = 20
+LARGEST_TOLD = 5
+WORK_SECONDS = 120
+WORK = (
+    ("tmp", ("GetImageBlob", "docker-builder", "docker-import", "docker-export", "buildkit")),
+    ("buildkit/content/ingest", ""),
+    ("containerd/daemon/io.containerd.content.v1.content/ingest", ""),
+)
+"""Folders below a data root, and how the names begin that a daemon at work has in them."""
 
 
 def probe(args, out):
@@ -26,10 +35,12 @@ def probe(args, out):
     }
     if not any(socket["is_socket"] for socket in found["sockets"]):
         return results.Result(facts=found)
-    root = data_root()
+    root = data_root(next(socket for socket in found["sockets"] if socket["is_socket"]))
     found["data_root"] = root
     found["file_system"] = space(root)
     found["volume_mounts"] = mounts_below(os.path.join(root, "volumes"))
+    found["logs"] = container_logs(root)
+    found["under_way"] = under_way(root)
     found.update(image_names(out, root))
     return results.Result(facts=found)
 
@@ -121,8 +132,15 @@ def rootless():
     return sorted(found)
 
 
-def data_root():
-    """Where the daemon keeps its data by its own settings file; the daemon's answer is asked for later and wins."""
+def data_root(socket):
+    """Where the daemon of a socket keeps its data, by its own arguments or settings.
+
+    The daemon's own answer is asked for later and wins.
+    """
+    for words in commands("dockerd"):
+        where = argument(words, ("-g", "--graph", "--data-root"))
+        if where.startswith("/") and (argument(words, ("-H", "--host")) or "").endswith(socket["real"]):
+            return where
     try:
         with open(SETTINGS, "rb") as stream:
             settings = json.loads(stream.read(1024 * 1024).decode("utf-8"))
@@ -132,6 +150,55 @@ def data_root():
         return DATA_ROOT
     root = settings.get("data-root") or settings.get("graph")
     return root if isinstance(root, str) and root.startswith("/") else DATA_ROOT
+
+
+def commands(name):
+    """The argument vectors of the programs of that name, as far as this user sees."""
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and facts.read_line("/proc/%s/comm" % entry) == name:
+            try:
+                with open("/proc/%s/cmdline" % entry, "rb") as stream:
+                    yield [frames.text(word) for word in stream.read(65536).split(b"\0")]
+            except OSError:
+                continue
+
+
+def argument(words, names):
+    """The value of an option, empty without one."""
+    for position, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name in names:
+            return value if equals else ([*words, ""])[position + 1]
+    return ""
+
+
+def container_logs(root):
+    """How much the containers' JSON logs take, and the largest; nothing where they cannot be seen."""
+    sizes = []
+    folder = os.path.join(root, "containers")
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return {}
+    for name in names:
+        size = sum(log_sizes(os.path.join(folder, name), name))
+        if size:
+            sizes.append({"container": frames.text(os.fsencode(name))[:12], "bytes": size})
+    sizes.sort(key=lambda row: (-row["bytes"], row["container"]))
+    return {"bytes": sum(row["bytes"] for row in sizes), "count": len(sizes), "largest": sizes[:LARGEST_TOLD]}
+
+
+def log_sizes(folder, name):
+    """The bytes that a container's log and its rotated files take."""
+    try:
+        files = [one for one in os.listdir(folder) if one.startswith(name + "-json.log")]
+    except OSError:
+        return
+    for one in files:
+        try:
+            yield os.lstat(os.path.join(folder, one)).st_blocks * 512
+        except OSError:
+            continue
 
 
 def space(path):
@@ -162,41 +229,33 @@ def image_names(out, root):
     for name in sorted(search.names):
         source, kind = search.names[name]
         out.finding("image_reference", name, source=source, how=kind)
+    for name in sorted(search.volumes):
+        out.finding("volume_reference", name, source=search.volumes[name])
     return {
         "names": len(search.names),
         "gaps": sorted(search.gaps)[:GAPS_TOLD],
         "unresolved": sorted(search.unresolved)[:GAPS_TOLD],
+        "unnamed_volumes": sorted(search.unnamed)[:GAPS_TOLD],
         "not_searched": sorted(search.passed)[:GAPS_TOLD],
     }
 
 
-def recall(change):
-    """What became of an image whose removal was never recorded, asked of the daemon that was to remove it."""
-    wanted = change["object"]
-    about = socket_facts(wanted["socket"])
-    if not about["is_socket"] or (about["held_by_systemd"] and "dockerd" not in (running(DAEMONS) or ())):
-        return results.outcome(
-            change["id"], "unknown", "unfinished", "the daemon does not run, and is not started for this"
-        )
-    status = image_status(wanted["socket"], wanted["id"])
-    if status == 404:
-        return results.outcome(change["id"], "done", "verified", "the image is gone")
-    if status == 200:
-        return results.outcome(change["id"], "skipped", "not_started", "the image is there")
-    return results.outcome(change["id"], "unknown", "unfinished", "the daemon answers %d" % status)
+def under_way(root):
+    """What a pull, load or build that is going on has written below the data root a moment ago; empty for none."""
+    for place, what in WORK:
+        folder = os.path.join(root, place)
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            continue
+        for name in names:
+            if name.startswith(what) and _is_fresh(os.path.join(folder, name)):
+                return "a pull or build is under way: %s" % frames.text(os.fsencode(os.path.join(place, name)))
+    return ""
 
 
-def image_status(path, identity, limit=20):
-    """The HTTP status of the daemon's answer to a question for one image; OSError when it does not answer."""
-    import http.client
-    import socket
-
-    connection = http.client.HTTPConnection("localhost", timeout=limit)
-    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _is_fresh(path):
     try:
-        connection.sock.settimeout(limit)
-        connection.sock.connect(path)
-        connection.request("GET", "/images/%s/json" % identity)
-        return connection.getresponse().status
-    finally:
-        connection.close()
+        return abs(time.time() - os.lstat(path).st_mtime) < WORK_SECONDS
+    except OSError:
+        return False

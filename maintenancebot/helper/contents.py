@@ -3,42 +3,36 @@
 No tool is asked: tar lists an archive that was cut between two members with exit code 0.
 """
 
-from . import pgdump
+from . import pgdump, sqldump
 from .streams import Damaged, Empty
+from .wanted import Wanted, path_of
 
 BLOCK = 512
 TAR_LINKS_AND_PLACES = b"123456"
 """Hard and symbolic links, devices, folders, pipes: headers without data."""
 TAR_FILES = b"\0" + b"07S"
-TAIL = 8192
-
-DUMPS = (
-    ("pg_dump", b"PostgreSQL database dump", (b"PostgreSQL database dump complete",)),
-    ("pg_dumpall", b"PostgreSQL database cluster dump", (b"PostgreSQL database cluster dump complete",)),
-    ("mysqldump", b"-- MySQL dump", (b"-- Dump completed",)),
-    ("mysqldump", b"-- MariaDB dump", (b"-- Dump completed",)),
-    ("sqlite3", b"PRAGMA foreign_keys=OFF;", (b"COMMIT;",)),
-)
-"""Dump program, what its first lines say, what its last lines say when it ended well."""
 
 
-def read(feed, name):
+def read(feed, name, wanted=None):
     """Read a stream to its end and say what it holds: {"content", "whole", ...}; raises Damaged or Empty.
+
+    The names in it are shown to `wanted`.
 
     `whole` tells whether the content itself proves its end; without it only the bytes were read.
     """
+    wanted = Wanted() if wanted is None else wanted
     head = feed.peek(4096)
     if not head:
         raise Empty("nothing in it")
     if is_tar(head):
-        return read_tar(feed)
+        return read_tar(feed, wanted)
     if head.startswith(pgdump.MAGIC):
-        return pgdump.read(feed)
+        return pgdump.read(feed, wanted)
     if not head.strip(b"\0"):
         return _read_zeros(feed)
-    for program, first, last in DUMPS:
-        if first in head:
-            return _read_dump(feed, program, last)
+    dump = sqldump.program_of(head)
+    if dump:
+        return sqldump.read(feed, dump[0], dump[1], wanted)
     if tar_expected(name):
         raise Damaged("its name says tar, its content is not")
     return {"content": "data", "whole": False, "bytes": feed.drain()}
@@ -51,7 +45,7 @@ def recognised(feed):
         return "tar"
     if head.startswith(pgdump.MAGIC):
         return "pg_dump custom format"
-    return next((program for program, first, _ in DUMPS if first in head), "")
+    return (sqldump.program_of(head) or ("",))[0]
 
 
 def tar_expected(name):
@@ -71,9 +65,9 @@ def is_tar(block):
     return told == sum(block[:148]) + 8 * 32 + sum(block[156:BLOCK])
 
 
-def read_tar(feed):
+def read_tar(feed, wanted):
     """Walk a tar archive to its end marker and count what is in it."""
-    entries, files, override = 0, 0, None
+    entries, files, size_told, name_told = 0, 0, None, None
     while True:
         block = feed.take(BLOCK)
         if len(block) < BLOCK:
@@ -84,13 +78,18 @@ def read_tar(feed):
             raise Damaged("tar header after %d entries is damaged" % entries)
         kind, size = block[156:157], _number(block[124:136])
         if kind in b"xg":
-            told = _pax_size(_padded(feed, size, entries))
-            override = told if kind == b"x" else override
+            told = _pax(_padded(feed, size, entries))
+            if kind == b"x":
+                size_told, name_told = told.get(b"size"), told.get(b"path", name_told)
             continue
-        if kind not in b"LK":
+        if kind == b"L":
+            name_told = _padded(feed, size, entries).rstrip(b"\0")
+            continue
+        if kind != b"K":
             entries += 1
             files += kind in TAR_FILES
-            size, override = size if override is None else override, None
+            wanted.saw(path_of(name_told or _name(block)))
+            size, size_told, name_told = int(size_told or size), None, None
         if kind == b"S":
             _sparse_map(feed, block)
         if kind not in TAR_LINKS_AND_PLACES:
@@ -99,6 +98,12 @@ def read_tar(feed):
     if not files:
         raise Empty("tar holds %d entries and no file" % entries)
     return {"content": "tar", "whole": True, "entries": entries, "files": files, "bytes": feed.total}
+
+
+def _name(block):
+    """The path that a header itself tells."""
+    name, prefix = block[:100].partition(b"\0")[0], block[345:500].partition(b"\0")[0]
+    return prefix + b"/" + name if prefix and block[257:263] == b"ustar\0" else name
 
 
 def _tar_end(feed, entries):
@@ -132,13 +137,14 @@ def _padded(feed, size, entries):
     return data[:size]
 
 
-def _pax_size(data):
-    """The `size` of a pax header: files of more than 8 GiB have their true size there."""
+def _pax(data):
+    """The size and path of a pax header: files of more than 8 GiB and long names are told there."""
+    told = {}
     for line in data.split(b"\n"):
         key, found, value = line.partition(b" ")[2].partition(b"=")
-        if found and key == b"size" and value.isdigit():
-            return int(value)
-    return None
+        if found and (key == b"path" or (key == b"size" and value.isdigit())):
+            told[key] = value
+    return told
 
 
 def _sparse_map(feed, block):
@@ -155,19 +161,3 @@ def _read_zeros(feed):
         if chunk.strip(b"\0"):
             raise Damaged("begins with zero bytes, as a file does whose first blocks were lost")
     raise Empty("only zero bytes")
-
-
-def _read_dump(feed, program, last):
-    counts = {b"\nCREATE ": 0, b"\nCREATE DATABASE": 0, b"\nCREATE SCHEMA": 0, b"\nINSERT INTO": 0, b"\nCOPY ": 0}
-    tail = b""
-    for chunk in feed.rest():
-        for words in counts:
-            counts[words] += (tail[-(len(words) - 1) :] + chunk).count(words)
-        tail = (tail + chunk)[-TAIL:]
-    if not any(words in tail for words in last):
-        raise Damaged("%s's last line is missing: the dump was cut off" % program)
-    objects = counts[b"\nCREATE "] - counts[b"\nCREATE DATABASE"] - counts[b"\nCREATE SCHEMA"]
-    filled = counts[b"\nINSERT INTO"] + counts[b"\nCOPY "]
-    if not objects and not filled:
-        raise Empty("%s of a database without tables" % program)
-    return {"content": program, "whole": True, "entries": objects, "filled": filled, "bytes": feed.total}

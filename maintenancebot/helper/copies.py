@@ -8,10 +8,11 @@ import re
 import stat
 import time
 
+from . import pgfolder
 from .frames import raw, text
+from .verdicts import FUTURE_SLACK
 
 MOST_ENTRIES = 200000
-FUTURE_SLACK = 300
 
 UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", ".inprogress", ".in-progress")
 BESIDES = (".incomplete", ".writing", ".swp", ".lock", ".lck", ".pid", "~", ".log", ".asc", ".sig")
@@ -27,14 +28,14 @@ DATE = re.compile(
 
 
 class Copy:
-    """One file that may be a copy of the backup."""
+    """One file that may be a copy of the backup, or the `toc.dat` of a `folder` of pg_dump's that is one."""
 
-    def __init__(self, path, facts, link=None):
+    def __init__(self, path, facts, folder=None, size=None):
         self.path = path
-        self.name = text(os.path.basename(path))
+        self.folder = folder
+        self.name = text(os.path.basename(folder or path))
         self.facts = facts
-        self.link = link
-        self.size = facts.st_size
+        self.size = facts.st_size if size is None else size
         self.series = re.sub(r"\d+", "0", self.name)
         dates = dates_in(self.name)
         ends = [("its modification time", facts.st_mtime)] + [("the date in its name", end) for _, end in dates]
@@ -44,19 +45,6 @@ class Copy:
     def in_future(self, now):
         """Whether it claims to be made later than now, by its name or its modification time."""
         return max(self.facts.st_mtime, self.latest_start) > now + FUTURE_SLACK
-
-    def said(self, now):
-        """The copy as a fact for the report."""
-        return {
-            "path": text(self.path),
-            "size": self.size,
-            "time": int(self.time),
-            "age_hours": _hours(now - self.time),
-        }
-
-
-def _hours(seconds):
-    return round(seconds / 3600.0, 1)
 
 
 def dates_in(name):
@@ -166,7 +154,7 @@ def _sort(path, found):
         if stat.S_ISLNK(facts.st_mode):
             _resolve(path, found)
         elif stat.S_ISDIR(facts.st_mode):
-            found.folders += 1
+            _sort_folder(path, found)
         elif not stat.S_ISREG(facts.st_mode) or text(path).lower().endswith(NOT_A_COPY):
             found.left_aside.append(text(path))
         else:
@@ -175,6 +163,14 @@ def _sort(path, found):
         pass
     except OSError:
         found.unreadable.append(text(path))
+
+
+def _sort_folder(path, found):
+    inner = pgfolder.facts_of(path)
+    if inner is None or not stat.S_ISREG(inner[0].st_mode):
+        found.folders += 1
+    else:
+        found.copies.append(Copy(os.path.join(path, pgfolder.CONTENTS), inner[0], path, inner[1]))
 
 
 def _resolve(path, found):
@@ -186,7 +182,7 @@ def _resolve(path, found):
     except (FileNotFoundError, NotADirectoryError):
         link["dangling"] = True
     else:
-        copy = Copy(target, facts, text(path))
+        copy = Copy(target, facts)
         link["time"] = copy.time
         if stat.S_ISREG(facts.st_mode) and not copy.name.lower().endswith(NOT_A_COPY):
             found.copies.append(copy)

@@ -91,10 +91,10 @@ def unescape(field):
     return bytes(out)
 
 
-def mount_table():
-    """The rows of mountinfo: dicts with id, parent, dev (as in stat), root, path (bytes), type, device, options."""
+def mount_table(pid="self"):
+    """The rows of a process's mountinfo: dicts with id, parent, dev, root, path (bytes), type, device, options."""
     rows = []
-    with open("/proc/self/mountinfo", "rb") as stream:
+    with open("/proc/%s/mountinfo" % pid, "rb") as stream:
         for line in stream:
             left, _, right = line.rstrip(b"\n").partition(b" - ")
             fields, tail = left.split(b" "), right.split(b" ")

@@ -22,7 +22,7 @@ def copy(source, target, out):
     before, digest, pulse = os.fstat(source), hashlib.sha256(), Pulse(out, "copying")
     os.ftruncate(target, before.st_size)
     position = 0
-    for start, end in _data(source, before.st_size):
+    for start, end in extents(source, before.st_size):
         _hash_zeros(digest, start - position, pulse)
         _copy_range(source, target, start, end, digest, pulse)
         position = end
@@ -96,7 +96,7 @@ def _set(fd, name, value):
         raise walk.Refused("write_error", "the attribute %s cannot be kept: %s" % (name, error.strerror)) from error
 
 
-def _data(fd, size):
+def extents(fd, size):
     """The (start, end) of what is no hole."""
     position = 0
     while position < size:

@@ -1,7 +1,7 @@
-"""TCP ports that processes of this host listen on, and the certificates that they serve."""
+"""TCP ports that processes of this host listen on, and which systemd unit each belongs to."""
 
-import contextlib
 import os
+import re
 import socket
 import struct
 
@@ -11,29 +11,37 @@ ANY = {
     socket.AF_INET6: ("::", "::1"),
 }
 """Where everything is listened on, and where to knock then."""
+UNIT = re.compile(r"/([A-Za-z0-9:_.@\\-]+\.service)(?:/|$)", re.MULTILINE)
 
 
 class Listener:
-    """A listening socket: the family, the address to knock at, the port, and whether its process was seen."""
+    """A listening socket: what it is bound to, the address to knock at, the port, and the process that holds it."""
 
-    def __init__(self, family, address, port, inode):
+    def __init__(self, family, bound, port, inode):
+        anywhere, here = ANY[family]
         self.family = family
-        self.address = address
+        self.everywhere = bound == anywhere
+        self.address = here if self.everywhere else bound
         self.port = port
         self.inode = inode
-        self.seen = False
+        self.pid = 0  # of a process that we may see
+
+    @property
+    def seen(self):
+        """Whether a process of this host holds it, as far as we may see."""
+        return self.pid != 0
 
 
 def listening(ports):
-    """The listeners on these ports; `seen` is set for those of processes of this host that we may see.
+    """The listeners on these ports; `pid` is set for those of processes of this host that we may see.
 
     The kernel lists all sockets of the network namespace; a container that shares it has processes of its own.
     """
     found = _table("/proc/net/tcp", socket.AF_INET, ports) + _table("/proc/net/tcp6", socket.AF_INET6, ports)
     if found:
-        owned = _owned({listener.inode for listener in found})
+        owners = _owners({listener.inode for listener in found})
         for listener in found:
-            listener.seen = listener.inode in owned
+            listener.pid = owners.get(listener.inode, 0)
     return found
 
 
@@ -55,15 +63,13 @@ def _table(path, family, ports):
 
 def _address(text, family):
     words = [int(text[at : at + 8], 16) for at in range(0, len(text), 8)]
-    address = socket.inet_ntop(family, struct.pack("=%dI" % len(words), *words))
-    anywhere, here = ANY[family]
-    return here if address == anywhere else address
+    return socket.inet_ntop(family, struct.pack("=%dI" % len(words), *words))
 
 
-def _owned(inodes):
-    """Those of the socket inodes that a visible process holds."""
+def _owners(inodes):
+    """A visible process for each of the socket inodes that one holds."""
     wanted = {"socket:[%s]" % inode: inode for inode in inodes}
-    owned = set()
+    owners = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             numbers = os.listdir("/proc/%s/fd" % pid)
@@ -75,54 +81,50 @@ def _owned(inodes):
             except OSError:
                 continue
             if inode is not None:
-                owned.add(inode)
-        if len(owned) == len(wanted):
+                owners[inode] = int(pid)
+        if len(owners) == len(wanted):
             break
-    return owned
+    return owners
 
 
-def handshake(address, port, name, limit):
-    """The certificates that a port serves for a name, as DER, leaf first: (certificates, whole chain or only the leaf).
+def is_address(text):
+    """Whether it is an address of IPv4 or IPv6, and no name."""
+    for family in ANY:
+        try:
+            socket.inet_pton(family, text)
+            return True
+        except (OSError, ValueError):
+            continue
+    return False
 
-    Nothing is verified here: an expired or unknown certificate is what we are looking for. OSError (ssl.SSLError among
-    them) when the port does not speak TLS, refuses, or takes longer than `limit` seconds.
+
+def is_here(address):
+    """Whether an address is this host's own now: one that may move lies with one of several hosts.
+
+    No packet is sent; to its own address a host speaks from that address, in 127.0.0.0/8 from any.
     """
-    context = _context()
-    with contextlib.closing(socket.create_connection((address, port), timeout=limit)) as connection:
-        tls = context.wrap_socket(connection, server_hostname=name or None)
-        with contextlib.closing(tls):
-            leaf, chain = tls.getpeercert(True), _chain(tls)
-    if not leaf:
-        raise OSError("no certificate served")
-    return (chain, True) if chain and chain[0] == leaf else ([leaf], False)
+    if address.startswith("127."):
+        return True
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as one:
+            one.connect((address, 9))
+            return bool(one.getsockname()[0] == address)
+    except OSError:
+        return False
 
 
-def _context():
-    import ssl  # late: it costs time and memory, and most hosts have no such port
-    import warnings
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:  # look at old servers as well; this is no connection that carries data
-            context.minimum_version = ssl.TLSVersion.TLSv1  # novm: from 3.7 on, before that there is nothing to lower
-            context.set_ciphers("ALL:@SECLEVEL=0")
-        except (AttributeError, ValueError, ssl.SSLError):
-            pass
-    return context
+def unit_of(pid):
+    """The systemd unit that a process belongs to, empty when it belongs to none."""
+    try:
+        with open("/proc/%d/cgroup" % pid) as stream:
+            found = UNIT.findall(stream.read(8192))
+    except OSError:
+        return ""
+    return found[-1] if found else ""
 
 
-def _chain(tls):
-    """All certificates as served; Python offers them from 3.10, publicly from 3.13."""
-    get = getattr(tls, "get_unverified_chain", None) or getattr(tls._sslobj, "get_unverified_chain", None)
-    if get is None:
-        return []
-    return [item if isinstance(item, bytes) else _der(item) for item in get() or []]
-
-
-def _der(certificate):
-    import _ssl
-
-    return certificate.public_bytes(_ssl.ENCODING_DER)
+def units_at(places):
+    """The units that listen at these (address, port) pairs."""
+    found = listening({port for _, port in places})
+    return {unit_of(one.pid) for one in found if one.seen and (one.address, one.port) in places} - {""}

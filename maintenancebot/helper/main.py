@@ -37,6 +37,10 @@ STEPS = {
     "trash.purge": ("trash", "purge"),
     "trash.relocate": ("trash", "relocate"),
     "certificates.renew": ("certificates", "renew"),
+    "backups.try_restore": ("trial", "try_restore"),
+    "volumes.remove": ("volumes", "remove"),
+    "images.remove": ("images", "remove"),
+    "leftovers.remove": ("leftovers", "remove"),
 }
 """Step operation -> module and function `(step, out)`; there is no operation that runs a given command."""
 

@@ -28,6 +28,7 @@ PLACES = (
     ("package_cache", b"/var/cache/apt/archives"),
     ("package_cache", b"/var/cache/dnf"),
     ("package_cache", b"/var/cache/zypp/packages"),
+    ("trash", b"/var/lib/maintenancebot/trash"),
 )
 """What has a method of its own, and where it usually lies."""
 
@@ -61,7 +62,7 @@ class Tree:
     def __init__(self, path, used, alive):
         self.files = []
         self.places = {}
-        self.wanted = {name: kind for kind, name in (*PLACES, *_data_root())}
+        self.wanted = {name: kind for kind, name in (*PLACES, *_data_root(), *_own(path))}
         self.partial = False
         self._path = path
         self._heavy = []
@@ -198,3 +199,8 @@ def _data_root():
     except (OSError, ValueError, AttributeError):
         return ()
     return (("docker", frames.raw(path.rstrip("/"))),) if isinstance(path, str) and path.startswith("/") else ()
+
+
+def _own(mount):
+    """Our own trash on a mount: what lies there is given back by a restore or a purge, not found by surprise."""
+    return (("trash", os.path.join(mount, b".maintenancebot", b"trash")),)

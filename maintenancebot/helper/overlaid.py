@@ -1,4 +1,4 @@
-"""Runs tools that write wherever they look, dnf and zypper, with their folders covered by memory.
+"""Runs tools that write wherever they look, such as dnf, zypper and borg, with their folders covered by memory.
 
 In a mount namespace of its own all file systems are read-only, and the folders that the tools write to get an overlay:
 the tool reads what lies there, and what it writes is gone when it ends. No other process sees any of it.
@@ -39,14 +39,14 @@ class CannotCover(Exception):
     """The host allows no mounts of its own to a process, as in an unprivileged container; nothing ran."""
 
 
-def run(argv, **more):
+def run(argv, folders=FOLDERS, **more):
     """`tools.run` with the folders covered; CannotCover when that is not possible, and without root."""
     unshare = tools.find("unshare")
     if os.geteuid() != 0:
         raise CannotCover("needs root")
     if unshare is None or tools.find("mount") is None:
         raise CannotCover("no unshare and mount (util-linux) on the host")
-    there = [folder for folder in FOLDERS if os.path.isdir(folder) and not os.path.islink(folder)]
+    there = [folder for folder in folders if os.path.isdir(folder) and not os.path.islink(folder)]
     covered = [unshare, "--mount", "--propagation", "private", "--", "/bin/sh", "-c", SCRIPT, "sh"]
     answer = tools.run([*covered, *file_systems(), "--", *there, "--", *argv], **more)
     if answer.code == NOT_COVERED or (answer.code == 1 and answer.stderr.startswith(b"unshare: ")):

@@ -1,4 +1,4 @@
-"""PostgreSQL's custom dump format: its table of contents, then one block of data per entry, to the end."""
+"""PostgreSQL's own dump formats: a table of contents, then each entry's data, in the same file or beside it."""
 
 import zlib
 
@@ -7,7 +7,8 @@ from .streams import PIECE, Damaged, Empty
 MAGIC = b"PGDMP"
 KNOWN = ((1, 12), (1, 16))
 """Format versions whose layout is known: PostgreSQL 9.0 (1.12) to 17 (1.16)."""
-CUSTOM = 1
+CUSTOM, DIRECTORY = 1, 3
+"""A folder calls itself tar, so that it can be made one."""
 GZIP = 1
 DATA, LARGE_OBJECTS = 1, 3
 
@@ -42,21 +43,22 @@ class _Parser:
         return self.bytes(size) if size >= 0 else None
 
 
-def read(feed):
+def read(feed, wanted):
     """Walk a custom-format dump to its end; raises Damaged when it was cut off, Empty without tables."""
     parser = _Parser(feed)
     try:
-        return _read(parser)
+        return _read(parser, wanted)
     except _Short:
         raise Damaged("pg_dump's custom format is cut off after %d bytes" % feed.total) from None
 
 
-def _read(parser):
+def _read(parser, wanted):
     parser.bytes(len(MAGIC))
     version = (parser.byte(), parser.byte())
     _revision, parser.int_size, offset_size, layout = parser.byte(), parser.byte(), parser.byte(), parser.byte()
-    found = {"content": "pg_dump custom format", "whole": False, "version": "%d.%d" % version}
-    if not KNOWN[0] <= version <= KNOWN[1] or layout != CUSTOM:
+    words = "pg_dump directory format" if layout == DIRECTORY else "pg_dump custom format"
+    found = {"content": words, "whole": False, "version": "%d.%d" % version}
+    if not KNOWN[0] <= version <= KNOWN[1] or layout not in (CUSTOM, DIRECTORY):
         found["bytes"] = parser.feed.drain()
         return found
     packed = parser.byte() if version >= (1, 15) else min(1, abs(parser.int()))  # before 1.15 a level of gzip
@@ -64,34 +66,58 @@ def _read(parser):
         parser.int()
     database = parser.text()
     parser.text(), parser.text()
-    with_data, kinds = _contents(parser, version, offset_size)
-    _blocks(parser, with_data, packed == GZIP)
+    offset_size = None if layout == DIRECTORY else offset_size
+    with_data, kinds = _contents(parser, version, offset_size, _named(wanted, database or b""))
+    if layout == CUSTOM:
+        _blocks(parser, with_data, packed == GZIP)
+    else:
+        found["beside"] = sorted(with_data)
     if not kinds.get(b"TABLE") and not kinds.get(b"TABLE DATA"):
         raise Empty("pg_dump of a database without tables")
-    found["level"] = "data_read" if packed in (0, GZIP) else "structure"
+    found["level"] = "readable" if packed in (0, GZIP) else "complete"
     found.update(whole=True, entries=sum(kinds.values()), filled=len(with_data), bytes=parser.feed.total)
     found["database"] = (database or b"").decode("utf-8", "replace")
     return found
 
 
-def _contents(parser, version, offset_size):
-    """The ids of the entries that have data, and how many entries of each kind there are."""
+def _named(wanted, database):
+    """Shows the name of each table to `wanted`, alone, with its schema, and with its database."""
+    wanted.saw(database)
+
+    def saw(kind, schema, name):
+        if kind in (b"TABLE", b"TABLE DATA") and wanted:
+            names = [name, schema + b"." + name]
+            wanted.saw(*names, *(database + b"." + one for one in names))
+
+    return saw
+
+
+def _contents(parser, version, offset_size, saw):
+    """The ids of the entries that have data, and how many entries of each kind there are.
+
+    Without offsets their data are in files of their own, and the ids are those files' names.
+    """
     with_data, kinds = set(), {}
     for _ in range(parser.int()):
         number, _has_data = parser.int(), parser.int()
-        parser.text(), parser.text(), parser.text()
-        kind = parser.text()
+        parser.text(), parser.text()
+        name, kind = parser.text(), parser.text()
         parser.int()
-        for _ in range(5 + (version >= (1, 14))):  # definition, drop, copy, schema, tablespace, access method
+        parser.text(), parser.text(), parser.text()  # definition, drop, copy
+        saw(kind, parser.text() or b"", name or b"")
+        for _ in range(1 + (version >= (1, 14))):  # tablespace, access method
             parser.text()
         if version >= (1, 16):
             parser.int()
         parser.text(), parser.text()
         while parser.text() is not None:  # dependencies
             pass
+        kinds[kind] = kinds.get(kind, 0) + 1
+        if offset_size is None:
+            with_data.update([file for file in [parser.text()] if file])
+            continue
         state = parser.byte()
         parser.bytes(offset_size)
-        kinds[kind] = kinds.get(kind, 0) + 1
         if state != 3 and _has_data:  # 3: this entry has no data
             with_data.add(number)
     return with_data, kinds

@@ -17,7 +17,13 @@ MODULES = {
     "repair_packages": "repair",
     "reboot_host": "reboot",
     "renew_certificate": "certificates",
-    "remove_image": "containers",
+    "try_restore": "trial",
+    "remove_image": "images",
+    "remove_volume": "volumes",
+    "remove_container": "leftovers",
+    "remove_build_cache": "leftovers",
+    "restore_volume": "trash",
+    "restore_image": "trash",
 }
 """Action -> module with `recall(change)`, which reads only and returns an outcome."""
 

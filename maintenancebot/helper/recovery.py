@@ -3,7 +3,7 @@
 import os
 import time
 
-from . import exempt, frames, globs, inodes, manifest, relocate, remake, store, walk
+from . import exempt, frames, globs, inodes, manifest, relocate, remake, saved, store, walk
 from .item import BYTES, LEFTOVERS, PARTIAL
 
 _done = []
@@ -64,7 +64,9 @@ def _bring(item, out):
     for name in (PARTIAL, manifest.BESIDE):
         manifest.remove(item.fd, name)
     recorded = item.record.get("state")
-    if recorded == "restoring":
+    if item.record.get("form") in saved.FORMS and recorded in ("intent", "removing", "restoring"):
+        saved.settle(item, out)
+    elif recorded == "restoring":
         _restoring(item, out)
     elif item.record.get("offload"):
         if recorded == "purging":

@@ -1,12 +1,15 @@
-"""Names of images in the files of a host: compose files, unit files, cron tables, scripts. Read-only, bounded, no links
-followed where users may write. What is named anywhere is kept, so reading a name too many does no harm."""
+"""Names of images and volumes in the files of a host: compose files, unit files, cron tables, scripts.
+
+Read-only, bounded, no links followed where users may write. What is named anywhere is kept, so reading a name too
+many does no harm.
+"""
 
 import errno
 import os
 import stat
 import time
 
-from . import facts, frames, image_texts
+from . import facts, frames, image_texts, volume_texts
 
 FILE_CAP = 1024 * 1024
 NAME_CAP = 20000
@@ -58,10 +61,18 @@ class Enough(Exception):
 
 
 class Search:
-    """One search over all places: `names` maps each name to the file and kind that mentions it first."""
+    """One search over all places: `names` maps each name to the file and kind that mentions it first.
 
-    def __init__(self, out, entries=400000, seconds=30, skip=()):
+    `volumes` maps names, or patterns of names, of volumes to a file; `mentions` those of the `wanted` names that stand
+    anywhere in a file as a word.
+    """
+
+    def __init__(self, out, entries=400000, seconds=30, skip=(), wanted=()):
         self.names = {}
+        self.volumes = {}
+        self.mentions = {}
+        self.unnamed = []  # files that name a volume by a variable whose value nobody knows
+        self._wanted = wanted
         self.unresolved = []  # files that name an image by a variable whose value nobody knows
         self.gaps = []  # what should have been looked at and could not be
         self.passed = []  # other file systems over the network
@@ -158,6 +169,23 @@ class Search:
         else:
             found = image_texts.from_text(text, kind)
         self._add(found, path, kind)
+        self._add_volumes(fd, text, path, kind)
+
+    def _add_volumes(self, fd, text, path, kind):
+        source = frames.text(os.fsencode(path))
+        if kind == "compose":
+            folder = os.path.basename(os.path.dirname(path))
+            found, unknown = volume_texts.from_compose(text, folder, variables_beside(fd))
+            if unknown:
+                self.unnamed.append("%s names a volume by a variable that is not set" % source)
+        else:
+            found = volume_texts.from_text(text)
+        for name in found:
+            if len(self.volumes) >= NAME_CAP:
+                raise Enough("more than %d names that could be volumes" % NAME_CAP)
+            self.volumes.setdefault(name, source)
+        for name in volume_texts.mentions(text, self._wanted, kind):
+            self.mentions.setdefault(name, source)
 
     def _add(self, found, path, kind):
         source = frames.text(os.fsencode(path))

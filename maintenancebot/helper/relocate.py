@@ -33,7 +33,7 @@ def relocate(item, into, args, out):
 
 
 def _compressed(item, _args, out):
-    if item.record.get("form") == "gzip":
+    if item.record.get("form", "file") != "file":
         raise walk.Refused("up_to_date", "it is compressed")
     item.unsettle()
     try:

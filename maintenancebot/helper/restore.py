@@ -7,7 +7,7 @@ and named only then; the item goes last.
 import os
 import stat
 
-from . import frames, globs, inodes, relocate, remake, renames, store, untouchable, walk
+from . import docker_api, frames, globs, inodes, relocate, remake, renames, saved, store, untouchable, walk
 from .results import outcome
 from .steps import each
 
@@ -20,10 +20,21 @@ def restore(step, out):
 def _restore(change, _args, out):
     item = store.find(change["object"]["item"])
     try:
+        if item.record.get("form") in saved.FORMS:
+            return _give_back_object(change, item, out)
         return _give_back(change, item, out)
     finally:
         item.close()
         item.store.close()
+
+
+def _give_back_object(change, item, out):
+    try:
+        detail, freed = saved.restore(change, item, out)
+    except docker_api.Trouble as error:
+        half_done = item.record.get("state") == "restoring"
+        return outcome(change["id"], "unknown" if half_done else "failed", error.reason, error.detail)
+    return outcome(change["id"], "done", "verified", detail, freed_now=freed)
 
 
 def _give_back(change, item, out):

@@ -14,6 +14,11 @@ PARTS = {
     "attributes": {},
 }
 """Parts that a record may have, and what they must have then."""
+OBJECTS = {
+    "volume": {"name": str, "driver": str, "labels": dict, "content": str, "allocated": int, "socket": str},
+    "image": {"id": str, "tags": list, "socket": str},
+}
+"""Forms of what is no file, and what their part of the record must have."""
 WORDS = ("state", "form", "target", "temporary", "link", "sha256", "stored_sha256", "change")
 
 
@@ -25,13 +30,21 @@ def check(record):
         _must(record.get(name) is None or _is_text(record[name]), name)
     for name in NUMBERS:
         _must(isinstance(record.get(name), int), name)
-    _must(record["path"].startswith("/") and record["root"].startswith("/"), "path")
     _must(_has(record.get("identity"), dict.fromkeys(inodes.IDENTITY, int)), "identity")
+    if record.get("form") in OBJECTS:
+        _must(_has(record.get(record["form"]), OBJECTS[record["form"]]), record["form"])
+    else:
+        _check_place(record)
+    for name, wanted in PARTS.items():
+        _must(record.get(name) is None or _has(record[name], wanted), name)
+
+
+def _check_place(record):
+    """Where a file lay."""
+    _must(record["path"].startswith("/") and record["root"].startswith("/"), "path")
     parents, depth = record.get("parents"), len([part for part in record["path"].split("/") if part])
     _must(isinstance(parents, list) and all(_has(one, FOLDER) for one in parents), "parents")
     _must(len(parents) >= depth - 1, "parents")
-    for name, wanted in PARTS.items():
-        _must(record.get(name) is None or _has(record[name], wanted), name)
 
 
 def _must(is_so, name):

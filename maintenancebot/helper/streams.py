@@ -1,5 +1,6 @@
 """Bytes of a backup as a bounded stream: read within a budget, decompressed piece by piece, hashed on the way."""
 
+import errno
 import os
 import select
 import signal
@@ -54,6 +55,15 @@ class Budget:
         self.end = time.monotonic() + limit_seconds
         self._out, self._doing = out, doing
         self._spoke = time.monotonic()
+
+    @property
+    def out(self):
+        """Where `alive` is said."""
+        return self._out
+
+    def seconds(self):
+        """How many seconds are left."""
+        return self.end - time.monotonic()
 
     def spend(self, size):
         """Account for `size` bytes; raises Spent."""
@@ -130,6 +140,15 @@ class Feed:
         for _ in self.rest():
             pass
         return self.total
+
+
+def has_data(descriptor):
+    """Whether a file has any data on its disk; one that is all hole reads as zeros and would take long to read."""
+    try:
+        os.lseek(descriptor, 0, os.SEEK_DATA)
+    except OSError as error:
+        return error.errno != errno.ENXIO
+    return True
 
 
 def chunks_of(descriptor, budget, digest=None):

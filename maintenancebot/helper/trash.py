@@ -30,6 +30,8 @@ SUMMARY = (
     "quarantined_at",
     "purge_after",
     "link",
+    "volume",
+    "image",
 )
 
 

@@ -1,23 +1,28 @@
-"""Chooses the images that may go. Pure. Each that stays has its reason; in doubt an image stays."""
+"""Chooses what of a container daemon may go. Pure. Each object that stays has its reason; in doubt it stays."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 from maintenancebot.model import Action, Change, Finding, Host, HostFacts, Json, Reason, Risk, State, Undo
+from maintenancebot.plan import container_leftovers as leftovers
+from maintenancebot.plan import container_memory as memory
+from maintenancebot.plan import container_volumes as volumes
+from maintenancebot.plan.container_stay import HOUR, Stay, kept_by_label
 from maintenancebot.plan.document import TaskPlan, make_change
 from maintenancebot.plan.image_names import Names, full, repository
 from maintenancebot.plan.inputs import ProbeResult
 from maintenancebot.settings import DockerPruneTask, Settings, Task
 
-HOUR = 3600
+KIND = "containers"
 FUTURE_SECONDS = 300  # a time this far ahead of the host's own clock is wrong
 LISTED = 200  # objects that stay are listed up to this many, counted always
 COMPOSE_LABEL = "com.docker.compose.project"
-VOLUMES_STAY = "volumes are not removed yet: archiving them to the trash is not built"
+RUNNING = frozenset({"running", "restarting", "paused"})
 
 
 @dataclass(frozen=True)
@@ -43,14 +48,6 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Stay:
-    """Why an object stays."""
-
-    reason: Reason
-    detail: str = ""
-
-
-@dataclass(frozen=True)
 class Scene:
     """All that the rules look at besides the image."""
 
@@ -61,44 +58,89 @@ class Scene:
     running: Mapping[str, str]  # image id -> the container that was made from it
     named: Names
     newest: Mapping[str, str]  # image id -> the repository of which it is among the newest
+    previous: Mapping[str, str]  # image id -> the running container whose image comes after it
 
     def arrived(self, image: Image) -> float | None:
         """When the image came to this host by the host's clock: its last tagging, else our first sighting of it."""
-        if image.last_tagged is not None:
+        row = self._row(image)
+        if image.last_tagged is not None or row is None:
             return image.last_tagged
-        sighting = self.facts.get("sightings", {}).get(image.id)
-        return None if sighting is None else sighting["first_seen"] + self.offset
+        return float(row["first"]) + self.offset
+
+    def needed(self, image: Image) -> float | None:
+        """When it came, or was last seen in use by a container, whichever is later."""
+        arrived, row = self.arrived(image), self._row(image)
+        used = float(row["used"]) + self.offset if row and row["used"] else None
+        return max((at for at in (arrived, used) if at is not None), default=None) if arrived is not None else None
+
+    def _row(self, image: Image) -> Json:
+        return self.facts.get(memory.FACT, {}).get(f"image:{image.id}")
+
+
+def learned(task: Task, result: ProbeResult, known: Mapping[str, Json], at: float) -> Mapping[str, Json]:
+    """What this look adds to what earlier looks saw of images and volumes."""
+    return memory.learned(result, known, at)
 
 
 def plan(host: Host, task: Task, settings: Settings, facts: HostFacts, result: ProbeResult) -> TaskPlan:
-    """Images that nothing uses or names, that are old enough here and that a registry gives back."""
+    """What nothing uses or names, and is old enough here: of each kind that the task wants to go."""
     assert isinstance(task, DockerPruneTask)
     if result.state is not State.DONE:
         return TaskPlan(task.name, task.type, result.state, result.reason, result.detail, facts=_told(result.facts))
     if not result.facts.get("engine"):
         return TaskPlan(task.name, task.type, State.NOTHING, Reason.NOT_INSTALLED, _elsewhere(result.facts))
     images = [_image(finding) for finding in result.findings if finding.kind == "image"]
-    volumes = _unused_volumes(result)
-    report: dict[str, Json] = {
+    report = _report(result, images)
+    if not _wants_anything(task):
+        return TaskPlan(task.name, task.type, State.NOTHING, Reason.NOT_CONFIGURED, "no removal is on", facts=report)
+    changes, kept = leftovers.containers(host, task, facts.clock, result)
+    for more, stays in (_images(host, task, facts, images, result), _volumes(host, task, facts, result)):
+        changes += more
+        kept += stays
+    if task.build_cache:
+        changes += leftovers.cache(host, task, facts.clock, result)
+    report |= _kept_facts(kept)
+    state, reason, detail = _verdict(facts, result, changes, kept)
+    return TaskPlan(task.name, task.type, state, reason, detail, tuple(changes), report)
+
+
+def _wants_anything(task: DockerPruneTask) -> bool:
+    wanted = (task.remove_unused_images, task.remove_dangling_volumes, task.build_cache, task.stopped_containers)
+    return any(wanted)
+
+
+def _report(result: ProbeResult, images: Sequence[Image]) -> dict[str, Json]:
+    """What there is, whatever goes."""
+    used = volumes.users(result)
+    names = [volume.name for volume in volumes.volumes(result)]
+    return {
         **_told(result.facts),
+        **leftovers.told(result),
         "images": len(images),
         "containers": sum(finding.kind == "container" for finding in result.findings),
-        "volumes": {"total": sum(f.kind == "volume" for f in result.findings), "unused": len(volumes)},
+        "volumes": {"total": len(names), "unused": sum(name not in used for name in names)},
     }
-    if not (task.remove_unused_images or task.remove_dangling_volumes):
-        return TaskPlan(task.name, task.type, State.NOTHING, Reason.NOT_CONFIGURED, "no removal is on", facts=report)
-    stays: dict[str, Stay] = {}
-    changes: tuple[Change, ...] = ()
-    if task.remove_unused_images:
-        stays = _stays(images, _scene(task, facts, images, result))
-        going = children_first([image for image in images if image.id not in stays])
-        changes = tuple(_change(host, task, image, result.facts) for image in going)
+
+
+Part = tuple[list[Change], list[tuple[str, Stay]]]
+"""What goes of one kind of objects, and why the others stay."""
+
+
+def _images(host: Host, task: DockerPruneTask, facts: HostFacts, images: Sequence[Image], result: ProbeResult) -> Part:
+    if not task.remove_unused_images:
+        return [], []
+    stays = _stays(images, _scene(task, facts, images, result))
+    going = children_first([image for image in images if image.id not in stays])
     kept = [(image.name, stays[image.id]) for image in images if image.id in stays]
-    if task.remove_dangling_volumes:
-        kept += [(f"volume {name}", Stay(Reason.KEPT, VOLUMES_STAY)) for name in volumes]
-    report |= _kept_facts(kept)
-    state, reason, detail = _verdict(facts, result, changes, kept, volumes if task.remove_dangling_volumes else [])
-    return TaskPlan(task.name, task.type, state, reason, detail, changes, report)
+    return [_change(host, task, image, result.facts) for image in going], kept
+
+
+def _volumes(host: Host, task: DockerPruneTask, facts: HostFacts, result: ProbeResult) -> Part:
+    if not task.remove_dangling_volumes:
+        return [], []
+    ours = facts.clock - facts.clock_offset
+    chosen = volumes.choose(task, result, result.facts.get(memory.FACT, {}), ours)
+    return [volumes.change(host, task.name, one, result.facts) for one in chosen.going], list(chosen.stays)
 
 
 def _by_container(image: Image, scene: Scene) -> Stay | None:
@@ -117,11 +159,7 @@ def _by_project(image: Image, scene: Scene) -> Stay | None:
 
 
 def _by_label(image: Image, scene: Scene) -> Stay | None:
-    for wanted in scene.task.keep_labels:
-        key, equals, value = wanted.partition("=")
-        if key in image.labels and (not equals or image.labels[key] == value):
-            return Stay(Reason.KEPT, f"label {wanted}")
-    return None
+    return kept_by_label(image.labels, scene.task.keep_labels)
 
 
 def _by_list(image: Image, scene: Scene) -> Stay | None:
@@ -138,28 +176,40 @@ def _by_newest(image: Image, scene: Scene) -> Stay | None:
     return Stay(Reason.KEPT, f"among the newest {scene.task.keep_newest} of {of}") if of else None
 
 
+def _by_previous(image: Image, scene: Scene) -> Stay | None:
+    after = scene.previous.get(image.id)
+    return Stay(Reason.KEPT, f"the version before the one of container {after}") if after else None
+
+
 def _by_doubt(image: Image, scene: Scene) -> Stay | None:
     gaps = _gaps(scene.facts)
     return Stay(Reason.USE_UNKNOWN, gaps[0]) if gaps else None
 
 
 def _by_origin(image: Image, scene: Scene) -> Stay | None:
+    doubt = _not_pullable(image, scene.facts)
+    can_save = scene.task.save_images and scene.facts["engine"] == "docker"
+    return Stay(Reason.NOT_PULLABLE, doubt) if doubt and not can_save else None
+
+
+def _not_pullable(image: Image, facts: Mapping[str, Json]) -> str:
+    """Why no registry is known to give it back; empty when one does."""
     if not image.digests:
-        return Stay(Reason.NOT_PULLABLE, "no registry knows it")
-    if scene.facts["engine"] != "docker" or scene.facts.get("store") == "containerd":
-        return Stay(Reason.NOT_PULLABLE, "this store gives every image a digest, so that no registry is proven")
-    return None
+        return "no registry knows it"
+    if facts["engine"] != "docker" or facts.get("store") == "containerd":
+        return "this store gives every image a digest, so that no registry is proven"
+    return ""
 
 
 def _by_age(image: Image, scene: Scene) -> Stay | None:
-    arrived = scene.arrived(image)
-    if arrived is None:
+    needed = scene.needed(image)
+    if needed is None:
         return Stay(Reason.AGE_UNKNOWN, "the daemon does not tell when it came here")
-    age = scene.clock - arrived
+    age = scene.clock - needed
     if age < -FUTURE_SECONDS:
         return Stay(Reason.TIME_IMPLAUSIBLE, "it came here in the future, by the host's clock")
     if age < scene.task.min_age_hours * HOUR:
-        return Stay(Reason.TOO_YOUNG, f"here for {max(0.0, age) / HOUR:.0f} h")
+        return Stay(Reason.TOO_YOUNG, f"came or was last used {max(0.0, age) / HOUR:.0f} h ago")
     return None
 
 
@@ -170,6 +220,7 @@ RULES: tuple[Callable[[Image, Scene], Stay | None], ...] = (
     _by_label,
     _by_list,
     _by_newest,
+    _by_previous,
     _by_doubt,
     _by_origin,
     _by_age,
@@ -210,9 +261,14 @@ def children_first(images: Sequence[Image]) -> list[Image]:
 def _scene(task: DockerPruneTask, facts: HostFacts, images: Sequence[Image], result: ProbeResult) -> Scene:
     containers = [finding.data for finding in result.findings if finding.kind == "container"]
     made_from = {row["image_id"]: f"container {row['name']} ({row['state']})" for row in containers}
-    bare = Scene(task, result.facts, facts.clock, facts.clock_offset, made_from, Names(_users(result)), {})
-    newest = _newest(images, task.keep_newest, lambda image: bare.arrived(image) or image.created or 0.0)
-    return Scene(task, bare.facts, bare.clock, bare.offset, made_from, bare.named, newest)
+    bare = Scene(task, result.facts, facts.clock, facts.clock_offset, made_from, Names(_users(result)), {}, {})
+
+    def when(image: Image) -> float:
+        return bare.arrived(image) or image.created or 0.0
+
+    running = {row["image_id"]: row["name"] for row in containers if row["state"] in RUNNING}
+    groups = _repositories(images, when)
+    return replace(bare, newest=_newest(groups, task.keep_newest), previous=_previous(groups, running))
 
 
 def _users(result: ProbeResult) -> Iterable[tuple[str, str]]:
@@ -226,16 +282,29 @@ def _users(result: ProbeResult) -> Iterable[tuple[str, str]]:
             yield finding.subject, f"named in {finding.data['source']}"
 
 
-def _newest(images: Sequence[Image], count: int, when: Callable[[Image], float]) -> dict[str, str]:
-    """The newest images of each repository."""
+def _repositories(images: Sequence[Image], when: Callable[[Image], float]) -> dict[str, list[Image]]:
+    """The images of each repository, the newest first."""
     members: dict[str, list[Image]] = {}
     for image in images:
         for of in {repository(name) for name in (*image.tags, *image.digests)}:
             members.setdefault(of, []).append(image)
+    for group in members.values():
+        group.sort(key=lambda image: (when(image), image.created or 0.0), reverse=True)
+    return members
+
+
+def _newest(groups: Mapping[str, Sequence[Image]], count: int) -> dict[str, str]:
+    """The newest images of each repository."""
+    return {image.id: of for of, group in groups.items() for image in group[:count]}
+
+
+def _previous(groups: Mapping[str, Sequence[Image]], running: Mapping[str, str]) -> dict[str, str]:
+    """The image right before the one that a container runs: what a rollback would go back to."""
     found: dict[str, str] = {}
-    for of, group in members.items():
-        newest_first = sorted(group, key=lambda image: (when(image), image.created or 0.0), reverse=True)
-        found.update((image.id, of) for image in newest_first[:count])
+    for group in groups.values():
+        for newer, older in pairwise(group):
+            if newer.id in running:
+                found[older.id] = running[newer.id]
     return found
 
 
@@ -248,17 +317,22 @@ def _change(host: Host, task: DockerPruneTask, image: Image, facts: Mapping[str,
         "data_root": facts.get("data_root", ""),
         "socket": facts.get("socket", ""),
     }
-    note = f"frees up to {image.size} bytes, less what it shares; undone by: docker pull {image.digests[0]}"
+    saved = bool(_not_pullable(image, facts))
+    if saved:
+        identity["save"] = True
+        how = "saved in the host's trash first; undone by: trash restore"
+    else:
+        how = f"undone by: docker pull {image.digests[0]}, as long as the registry has it"
     return make_change(
         host.name,
         task.name,
         Action.REMOVE_IMAGE,
         name=image.name,
         identity=identity,
-        undo=Undo.PULL,
+        undo=Undo.TRASH if saved else Undo.PULL,
         risk=Risk.MEDIUM,
         effect={"freed_at_most": image.size},
-        note=f"{note}, as long as the registry has it",
+        note=f"frees up to {image.size} bytes, less what it shares; {how}",
     )
 
 
@@ -267,35 +341,21 @@ def _verdict(
     result: ProbeResult,
     changes: Sequence[Change],
     kept: Sequence[tuple[str, Stay]],
-    volumes: Sequence[str],
 ) -> tuple[State, Reason, str]:
-    """The task's own state; that images stay because nobody could look for their users is said in the headline."""
-    said = f"{len(volumes)} unused volumes stay: {VOLUMES_STAY}" if volumes else ""
+    """The task's own state; that objects stay because nobody could look for their users is said in the headline."""
     if changes:
-        return State.PLANNED, Reason.NONE, said
+        return State.PLANNED, Reason.NONE, ""
     if any(stay.reason is Reason.USE_UNKNOWN for _, stay in kept):
         reason = Reason.USE_UNKNOWN if facts.is_root else Reason.NEEDS_ROOT
-        return State.SKIPPED, reason, f"who uses the images cannot be seen: {_gaps(result.facts)[0]}"
-    return State.NOTHING, Reason.UP_TO_DATE, said
+        gaps = [*_gaps(result.facts), *volumes.gaps(result.facts)]
+        return State.SKIPPED, reason, f"who uses the images and volumes cannot be seen: {gaps[0]}"
+    return State.NOTHING, Reason.UP_TO_DATE, ""
 
 
 def _gaps(facts: Mapping[str, Json]) -> list[str]:
     """What could not be looked at while users of images were searched."""
     unknown = [f"{path} names an image by a variable that is not set" for path in facts.get("unresolved", ())]
     return [*facts.get("gaps", ()), *unknown]
-
-
-def _unused_volumes(result: ProbeResult) -> list[str]:
-    """Volumes that no container of any state has and that nothing is mounted on, by our own count."""
-    used = {name for f in result.findings if f.kind == "container" for name in f.data["volumes"]}
-    mounted = tuple(result.facts.get("volume_mounts", ()))
-    return sorted(
-        finding.subject
-        for finding in result.findings
-        if finding.kind == "volume"
-        and finding.subject not in used
-        and not any(path.startswith(finding.data["mountpoint"]) for path in mounted)
-    )
 
 
 def _kept_facts(kept: Sequence[tuple[str, Stay]]) -> dict[str, Json]:
@@ -318,6 +378,9 @@ def _told(facts: Mapping[str, Json]) -> dict[str, Json]:
         "swarm",
         "file_system",
         "not_searched",
+        "not_measured",
+        "under_way",
+        "logs",
         "other_sockets",
     )
     return {key: facts[key] for key in told if facts.get(key)}

@@ -125,11 +125,18 @@ def occupants(disk: Disk) -> str:
     """What uses the space, in words: the largest folders, deleted files that are open, stores with their own ways."""
     parts = []
     for kind, words in (("directory", "most is in"), ("place", "of it"), ("file", "largest files")):
-        rows = [f"{row['path']} {size(row['bytes'])}" for row in disk.users.get(kind, ())[:SHOWN]]
+        rows = [f"{_named(row)} {size(row['bytes'])}" for row in disk.users.get(kind, ())[:SHOWN]]
         parts += [f"{words} {', '.join(rows)}"] if rows else []
     parts += [_held_open(row) for row in disk.users.get("deleted_open", ())[:SHOWN]]
+    reserved = disk.measure.total - disk.measure.used - disk.measure.available
+    parts += [f"{size(reserved)} are kept back for root"] if reserved > disk.measure.available else []
     parts += ["not all of it could be looked at"] if disk.partial else []
     return "; ".join(parts)
+
+
+def _named(row: Mapping[str, Json]) -> str:
+    """The path, and for a known store whose it is."""
+    return f"{row['path']} ({row['name']})" if "name" in row else str(row["path"])
 
 
 def size(count: int) -> str:

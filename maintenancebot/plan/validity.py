@@ -1,4 +1,4 @@
-"""One verdict for each certificate: its time, its chain, its key, and whether ports serve what lies in files."""
+"""One verdict for each certificate: its time, names, chain, key, trust, and whether ports serve what lies in files."""
 
 from __future__ import annotations
 
@@ -7,19 +7,30 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from maintenancebot.model import Finding, Json, Reason
+from maintenancebot.plan.covering import covers
 
 WORST_FIRST = (
     Reason.EXPIRED,
     Reason.NOT_YET_VALID,
     Reason.KEY_MISMATCH,
+    Reason.NAME_MISMATCH,
     Reason.SERVED_DIFFERS,
     Reason.CHAIN_BROKEN,
+    Reason.UNTRUSTED,
     Reason.EXPIRING,
 )
 """Every bad verdict; a certificate with several faults is called by the first."""
 
 SHORT_LIVED = timedelta(days=10)
 DAY = timedelta(days=1)
+MOST_GRACE = timedelta(days=3)
+REASONS = {
+    "unreachable": Reason.UNREACHABLE,
+    "garbled": Reason.GARBLED,
+    "not_tls": Reason.GARBLED,
+}
+"""Kinds of failed handshakes that have a reason of their own; the others are a service that does not answer."""
+MOST_NAMES_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,7 @@ class Judged:
     place: str
     verdict: Reason
     detail: str
-    served: bool = False
+    where: str = "file"  # or served, endpoint, acm
     serial: str = ""
     fingerprint: str = ""
     names: tuple[str, ...] = ()
@@ -37,21 +48,42 @@ class Judged:
     issuer: str = ""
     not_before: str = ""
     not_after: str = ""
-    days_left: float = 0.0
-    threshold_days: float = 0.0
+    left: timedelta = timedelta()
+    lifetime: timedelta = timedelta()
+    limit: timedelta = timedelta()
+    overdue: bool = False
+    trust: str = ""
     chain_length: int = 0
     chain_whole: bool = True
     faults: tuple[str, ...] = ()
     lineage: str = ""
     renewable: bool = False
+    renews_itself: bool = False
+    conflict: str = ""
+    note: str = ""  # of who renews it
+    path: str = ""
+    resolved: str = ""
     address: str = ""
     port: int = 0
+    protocol: str = "tls"
     sni: str = ""
+    expected: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()  # names that the configuration has for this place
+
+    @property
+    def served(self) -> bool:
+        """Whether a local port serves it."""
+        return self.where == "served"
 
     @property
     def kind(self) -> tuple[tuple[str, ...], str]:
         """What makes two certificates stand for the same thing: the names and the type of key."""
         return self.names, self.key_type
+
+    @property
+    def due(self) -> bool:
+        """Whether it should be renewed by now."""
+        return bool(self.serial) and self.left <= self.limit
 
     def fact(self) -> dict[str, Json]:
         """For the report."""
@@ -59,16 +91,37 @@ class Judged:
         if self.serial:
             told.update(
                 served=self.served,
+                where=self.where,
                 names=list(self.names),
                 issuer=self.issuer,
                 serial=self.serial,
                 not_before=self.not_before,
                 not_after=self.not_after,
-                days_left=round(self.days_left, 2),
-                threshold_days=round(self.threshold_days, 2),
+                days_left=round(self.left / DAY, 2),
+                share_left=round(self.left / self.lifetime, 3) if self.lifetime else 0.0,
+                threshold_days=round(self.limit / DAY, 2),
+                trust=self.trust,
                 faults=list(self.faults),
             )
         return told
+
+
+Fault = tuple[Reason, str]
+NONE: Fault = (Reason.VALID, "")
+
+
+@dataclass(frozen=True)
+class Standard:
+    """By what is judged: the time, the days that must be left, the files, the lineages by fingerprint.
+
+    `by_itself` says that something renews the lineages without a person.
+    """
+
+    at: datetime
+    days: float
+    files: Sequence[Judged]
+    lineages: Mapping[str, Judged]
+    by_itself: bool
 
 
 def threshold(lifetime: timedelta, days: float) -> timedelta:
@@ -77,47 +130,79 @@ def threshold(lifetime: timedelta, days: float) -> timedelta:
     return min(timedelta(days=days), share)
 
 
-def judge_all(findings: Sequence[Finding], now: datetime, days: float) -> list[Judged]:
-    """Every certificate of a host with its verdict; a port that serves one certificate for many names counts once."""
-    known = [_judge(finding, now, days) for finding in findings if finding.kind == "certificate"]
-    files = [one for one in known if not one.served and one.serial]
-    return [_against_files(one, files) if one.served and one.serial else one for one in _once(known)]
+def grace(limit: timedelta) -> timedelta:
+    """How long after the due point what is renewed by itself may take: a third of the threshold, three days at most."""
+    return min(MOST_GRACE, limit / 3)
 
 
-def _once(known: Sequence[Judged]) -> list[Judged]:
-    """Without repeats: one certificate of a port once, and no refusal of a name where other names are answered."""
-    answered = {(one.address, one.port) for one in known if one.served and one.serial}
-    kept: dict[tuple[str, ...], Judged] = {}
-    for one in known:
-        if not one.served:
-            kept[("file", one.place)] = one
-        elif one.serial or (one.address, one.port) not in answered:
-            kept.setdefault(("served", one.address, str(one.port), one.fingerprint), one)
+def judge_all(findings: Sequence[Finding], now: datetime, days: float, *, by_itself: bool = False) -> list[Judged]:
+    """Every certificate with its verdict; a port that serves one certificate for many names counts once.
+
+    `by_itself` says that a timer, or this task, renews what certbot can renew.
+    """
+    read = [_read(one) for one in findings if one.kind == "certificate"]
+    files = [one for one, _ in read if one.where == "file" and one.serial]
+    lineages = {one.fingerprint: one for one in files if one.lineage and one.renewable}
+    standard = Standard(now, days, files, lineages, by_itself)
+    return [_judge(one, data, standard) for one, data in _once(read)]
+
+
+def _once(read: Sequence[tuple[Judged, Mapping[str, Json]]]) -> list[tuple[Judged, Mapping[str, Json]]]:
+    """Without repeats: one certificate of a port once, with all names under which the configuration has it there.
+
+    A port that answers some names and refuses others is judged by those it answers, unless it should answer that one.
+    """
+    answered = {(one.address, one.port) for one, _ in read if one.served and one.serial}
+    kept: dict[tuple[str, ...], tuple[Judged, Mapping[str, Json]]] = {}
+    for one, data in read:
+        key: tuple[str, ...] = ("", one.place)
+        if one.served and one.serial:
+            key = (one.address, str(one.port), one.fingerprint)
+        elif one.served and (one.address, one.port) in answered and not one.asked:
+            continue
+        elif one.served:
+            key = (one.address, str(one.port), "", one.sni if (one.address, one.port) in answered else "")
+        before = kept.get(key)
+        if before is not None:
+            joined = replace(before[0], asked=before[0].asked | one.asked, expected=before[0].expected | one.expected)
+            kept[key] = (joined, before[1])
+        else:
+            kept[key] = (one, data)
     return list(kept.values())
 
 
-def _judge(finding: Finding, now: datetime, days: float) -> Judged:
+def _read(finding: Finding) -> tuple[Judged, Mapping[str, Json]]:
+    """What a finding says, not judged yet."""
     data = finding.data
-    served = data.get("where") == "served"
-    place = Judged(
+    where = str(data.get("where", "file"))
+    failed = Reason.UNREADABLE if where == "file" else REASONS.get(str(data.get("fault", "")), Reason.NOT_RESPONDING)
+    sni = str(data.get("sni", ""))
+    one = Judged(
         place=finding.subject,
-        verdict=Reason.NOT_RESPONDING if served else Reason.UNREADABLE,
+        verdict=failed,
         detail=str(data.get("error", "no certificate")),
-        served=served,
+        where=where,
         address=str(data.get("address", "")),
         port=int(data.get("port", 0)),
-        sni=str(data.get("sni", "")),
+        protocol=str(data.get("protocol", "tls")),
+        sni=sni,
+        asked=frozenset([sni] if sni and data.get("configured") else []),
+        expected=frozenset(map(str, data.get("expected", ()))),
+        lineage=str(data.get("lineage", "")),
+        renewable=bool(data.get("renewable")),
+        conflict=str(data.get("conflict", "")),
+        path=str(data.get("path", "")),
+        resolved=str(data.get("resolved", "")),
     )
-    certificate = data.get("certificate")
-    return _by_itself(place, data, certificate, now, days) if certificate else place
+    seen = data.get("certificate")
+    return (_described(one, data, seen) if seen else one), data
 
 
-def _by_itself(place: Judged, data: Mapping[str, Json], seen: Mapping[str, Json], now: datetime, days: float) -> Judged:
+def _described(one: Judged, data: Mapping[str, Json], seen: Mapping[str, Json]) -> Judged:
     start, end = datetime.fromisoformat(seen["not_before"]), datetime.fromisoformat(seen["not_after"])
-    limit = threshold(end - start, days)
-    one = replace(
-        place,
-        verdict=Reason.VALID,
+    chain = data.get("chain", {})
+    return replace(
+        one,
         serial=seen["serial"],
         fingerprint=seen["fingerprint"],
         names=tuple(seen["names"]),
@@ -125,18 +210,55 @@ def _by_itself(place: Judged, data: Mapping[str, Json], seen: Mapping[str, Json]
         issuer=seen["issuer"],
         not_before=seen["not_before"],
         not_after=seen["not_after"],
-        days_left=(end - now) / DAY,
-        threshold_days=limit / DAY,
-        chain_length=data["chain"]["length"],
+        lifetime=end - start,
+        trust=str(data.get("trust", {}).get("verdict", "")),
+        chain_length=int(chain.get("length", 1)),
         chain_whole=bool(data.get("chain_whole", True)),
-        lineage=str(data.get("lineage", "")),
-        renewable=bool(data.get("renewable")),
-        detail=f"{(end - now) / DAY:.1f} days left",
+        renews_itself=one.where == "acm" and not (data.get("imported") or data.get("renewal")),
+        note=str(data.get("renewal", "")),
     )
-    faults = [_time_fault(start, end, now, limit), _key_fault(data), _chain_fault(data)]
+
+
+def _judge(one: Judged, data: Mapping[str, Json], standard: Standard) -> Judged:
+    """The certificate with all its faults; one that could not be read keeps its reason."""
+    if not one.serial:
+        return one
+    one = _timed(one, standard)
+    faults = (
+        _time_fault(one, standard.at),
+        _key_fault(data),
+        _name_fault(one, data),
+        _chain_fault(data),
+        _trust_fault(one, data, standard.at, one.fingerprint in standard.lineages),
+        _file_fault(one, standard.files) if one.served else NONE,
+    )
     for fault in faults:
         one = _with(one, *fault)
     return one
+
+
+def _timed(one: Judged, standard: Standard) -> Judged:
+    """The certificate with what is left, whether it renews itself, and whether that is overdue; valid so far."""
+    lineage = standard.lineages.get(one.fingerprint)
+    itself = one.renews_itself or (standard.by_itself and lineage is not None and _follows(one, lineage))
+    limit = threshold(one.lifetime, standard.days)
+    left = datetime.fromisoformat(one.not_after) - standard.at
+    overdue = left <= limit - (grace(limit) if itself else timedelta())
+    one = replace(one, verdict=Reason.VALID, left=left, limit=limit, overdue=overdue, renews_itself=itself)
+    return replace(one, detail=_left_said(one))
+
+
+def _follows(one: Judged, lineage: Judged) -> bool:
+    """Whether a renewal of the lineage changes this too: the port that serves it, or a link to it; not a copy."""
+    return one.served or one.place == lineage.place or bool(one.resolved and one.resolved == lineage.resolved)
+
+
+def _left_said(one: Judged) -> str:
+    said = f"{one.left / DAY:.1f} days left"
+    if one.due and not one.overdue:
+        until = datetime.fromisoformat(one.not_after) - one.limit + grace(one.limit)
+        return f"{said}, due; renewed by itself, overdue from {until:%Y-%m-%d %H:%M} UTC"
+    return said
 
 
 def _with(one: Judged, reason: Reason, detail: str) -> Judged:
@@ -148,37 +270,82 @@ def _with(one: Judged, reason: Reason, detail: str) -> Judged:
     return replace(one, verdict=verdict, detail=said, faults=(*one.faults, detail))
 
 
-def _time_fault(start: datetime, end: datetime, now: datetime, limit: timedelta) -> tuple[Reason, str]:
-    if now > end:
-        return Reason.EXPIRED, f"expired {(now - end) / DAY:.1f} days ago"
+def _time_fault(one: Judged, now: datetime) -> Fault:
+    start = datetime.fromisoformat(one.not_before)
+    if one.left < timedelta():
+        return Reason.EXPIRED, f"expired {-one.left / DAY:.1f} days ago"
     if now < start:
         return Reason.NOT_YET_VALID, f"valid only from {start:%Y-%m-%d %H:%M} UTC"
-    if end - now <= limit:
-        return Reason.EXPIRING, f"{(end - now) / DAY:.1f} days left, {limit / DAY:.1f} should be"
-    return Reason.VALID, ""
+    if one.overdue:
+        note = f"; {one.note}" if one.note else ""
+        return Reason.EXPIRING, f"{one.left / DAY:.1f} days left, {one.limit / DAY:.1f} should be{note}"
+    return NONE
 
 
-def _key_fault(data: Mapping[str, Json]) -> tuple[Reason, str]:
+def _key_fault(data: Mapping[str, Json]) -> Fault:
     if data.get("key") == "mismatch":
         return Reason.KEY_MISMATCH, "the private key does not belong to it"
-    return Reason.VALID, ""
+    return NONE
 
 
-def _chain_fault(data: Mapping[str, Json]) -> tuple[Reason, str]:
-    faults = data["chain"]["faults"]
-    return (Reason.CHAIN_BROKEN, "; ".join(faults)) if faults else (Reason.VALID, "")
+def _name_fault(one: Judged, data: Mapping[str, Json]) -> Fault:
+    """A name under which the configuration serves it, or asks for it, and for which it is not."""
+    named = bool(data["certificate"].get("named", True))
+    bare = [name for name in sorted(one.asked) if not (named and covers(one.names, name))]
+    if not bare:
+        return NONE
+    whose = _few(one.names) if named else "nothing but a common name, which clients do not read"
+    return Reason.NAME_MISMATCH, f"served as {_few(bare)}, but it is for {whose or 'no name'}"
 
 
-def _against_files(one: Judged, files: Sequence[Judged]) -> Judged:
-    """A served certificate beside the files for the same names: the newest of them is what should be served."""
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES_TOLD
+    return ", ".join(names[:MOST_NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")
+
+
+def _chain_fault(data: Mapping[str, Json]) -> Fault:
+    faults = data.get("chain", {}).get("faults")
+    return (Reason.CHAIN_BROKEN, "; ".join(faults)) if faults else NONE
+
+
+def _trust_fault(one: Judged, data: Mapping[str, Json], now: datetime, of_lineage: bool) -> Fault:
+    """What the host's store says, where it should know the authority: public ones, and those that certbot asks.
+
+    A private authority that the host does not know is a fact of the report and no fault. An intermediate that lies on
+    the host and is not sent along is one whoever signed it.
+    """
+    chain, trust = data.get("chain", {}), data.get("trust", {})
+    unsent, ends = chain.get("unsent"), chain.get("issuers_end")
+    if one.trust == "issuer_unknown" and unsent:
+        return Reason.CHAIN_BROKEN, f"the intermediate {unsent} is not sent"
+    if one.trust == "out_of_time" and ends and now > datetime.fromisoformat(ends):
+        return Reason.CHAIN_BROKEN, "a certificate of its chain has expired"
+    if one.trust == "invalid":
+        return Reason.UNTRUSTED, f"the host does not accept its chain: {trust.get('detail', '')}"
+    if not (data["certificate"].get("public") or of_lineage):
+        return NONE
+    if one.trust == "issuer_unknown" and one.chain_whole and one.chain_length == 1:
+        return Reason.CHAIN_BROKEN, f"no intermediate is sent, and the host does not know {one.issuer}"
+    if one.trust in ("issuer_unknown", "private", "self_signed") and one.chain_whole:
+        return Reason.UNTRUSTED, f"the host does not trust its authority: {trust.get('detail', '')}"
+    return NONE
+
+
+def _file_fault(one: Judged, files: Sequence[Judged]) -> Fault:
+    """A served certificate beside the file that should be served.
+
+    That is the newest of those that the configuration names for this place, else of those for the same names.
+    """
+    named = [file for file in files if file.path in one.expected and file.key_type == one.key_type]
     same = [file for file in files if file.kind == one.kind]
-    if not same:
-        return one
-    newest = max(same, key=lambda file: (datetime.fromisoformat(file.not_before), file.fingerprint == one.fingerprint))
+    if not (named or same):
+        return NONE
+    newest = max(
+        named or same, key=lambda file: (datetime.fromisoformat(file.not_before), file.fingerprint == one.fingerprint)
+    )
     if newest.fingerprint == one.fingerprint:
-        if one.chain_whole and one.chain_length < newest.chain_length:
-            return _with(one, Reason.CHAIN_BROKEN, f"serves fewer certificates than {newest.place} holds")
-        return one
+        fewer = one.chain_whole and one.chain_length < newest.chain_length
+        return (Reason.CHAIN_BROKEN, f"serves fewer certificates than {newest.place} holds") if fewer else NONE
     if datetime.fromisoformat(one.not_before) > datetime.fromisoformat(newest.not_before):
-        return one
-    return _with(one, Reason.SERVED_DIFFERS, f"serves {one.serial}, {newest.place} holds {newest.serial}")
+        return NONE
+    return Reason.SERVED_DIFFERS, f"serves {one.serial}, {newest.place} holds {newest.serial}"

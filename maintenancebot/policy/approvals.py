@@ -14,11 +14,13 @@ class ApprovalState(StrEnum):
     PENDING = "pending"  # nothing yet
     APPROVED = "approved"
     DENIED = "denied"
+    EXPIRED = "expired"  # nobody said it in time, or not all of it was made in time
+    USED = "used"  # every change of it was made or tried once
 
 
 @dataclass(frozen=True)
 class Approval:
-    """A plan that was put before a person; its digest says exactly which one."""
+    """A plan that was put before a person; its digest says exactly which one, and `requested_by` whose run asked."""
 
     digest: str
     run_id: str
@@ -31,6 +33,13 @@ class Approval:
     hosts: tuple[str, ...] = ()
     changes: Mapping[str, datetime | None] = field(default_factory=dict)  # id -> when its approval was used up
 
+    def state_at(self, at: datetime) -> ApprovalState:
+        """What it is worth by now; what is stored is only what the person said."""
+        if self.state is ApprovalState.APPROVED and self.changes and all(self.changes.values()):
+            return ApprovalState.USED
+        is_open = self.state in (ApprovalState.PENDING, ApprovalState.APPROVED)
+        return ApprovalState.EXPIRED if is_open and at >= self.expires_at else self.state
+
 
 def objection(approval: Approval, *, by: str, at: datetime) -> str:
     """Why this person cannot decide it now, "" if they can: once, in time, and not the one who asked."""
@@ -38,6 +47,6 @@ def objection(approval: Approval, *, by: str, at: datetime) -> str:
         return f"it was {approval.state} by {approval.decided_by}"
     if at >= approval.expires_at:
         return f"it expired at {approval.expires_at:%Y-%m-%d %H:%M %Z}; make the plan anew"
-    if not by or by == approval.requested_by:
+    if not by or by in (approval.requested_by, approval.run_id):
         return "it must be decided by somebody else than who asked for it"
     return ""

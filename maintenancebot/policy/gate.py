@@ -17,6 +17,7 @@ from maintenancebot.model import (
 )
 from maintenancebot.plan.document import HostPlan, TaskPlan
 from maintenancebot.policy import allowlist
+from maintenancebot.policy.autonomy import autonomy
 from maintenancebot.settings import PackageUpdateTask, Settings, Task
 
 TAKES = frozenset({Action.COMPRESS_FILE, Action.QUARANTINE_FILE})
@@ -25,10 +26,13 @@ TAKES = frozenset({Action.COMPRESS_FILE, Action.QUARANTINE_FILE})
 FILE_ACTIONS = TAKES | {Action.ROTATE_LOG, Action.RESTORE_FILE}
 """Touches a path of the host, which the allowlist must hold."""
 
-DELETES = TAKES | {Action.REMOVE_IMAGE, Action.REMOVE_VOLUME, Action.PURGE_ITEM, Action.VACUUM_JOURNAL}
+REMOVES = {Action.REMOVE_IMAGE, Action.REMOVE_VOLUME, Action.REMOVE_CONTAINER}
+"""Takes an object from a container daemon."""
+
+DELETES = TAKES | REMOVES | {Action.PURGE_ITEM, Action.VACUUM_JOURNAL}
 """Counts for the caps: somebody may miss it. A package cache is fetched again, a relocated item stays whole."""
 
-AGE_BASED = DELETES
+AGE_BASED = DELETES | {Action.REMOVE_BUILD_CACHE}
 """Chosen by age: a clock that is wrong would choose anything."""
 
 
@@ -41,7 +45,8 @@ class Guards:
     frozen: str = ""  # the freeze that is on
     outside_window: str = ""  # when the window opens
     known_machine_id: str = ""  # what this host was before
-    breaker: str = ""  # why the breaker is open
+    breakers: Mapping[str, str] = field(default_factory=dict)  # rule -> why its changes are held back
+    critical: Sequence[str] = ()  # names of critical alerts about the host
     actions_left: int = 1_000_000  # of the budget
     fleet_share: float = 0.0  # share of the fleet's hosts that this run would change
     approved: frozenset[str] = frozenset()  # ids of changes in approved, unexpired, unused plans
@@ -87,6 +92,10 @@ def _maintenance(proposal: Proposal, _: Guards) -> str | None:
     return "the inventory flags this host as in maintenance" if proposal.host.maintenance else None
 
 
+def _inventory(proposal: Proposal, _: Guards) -> str | None:
+    return proposal.host.stale or None
+
+
 def _freeze(_: Proposal, guards: Guards) -> str | None:
     return guards.frozen or None
 
@@ -95,8 +104,15 @@ def _window(_: Proposal, guards: Guards) -> str | None:
     return guards.outside_window or None
 
 
+def _autonomy(proposal: Proposal) -> Autonomy:
+    """How much may be done by itself; what a person asks for by hand is not done by itself."""
+    if proposal.task is None:
+        return Autonomy.AUTO
+    return autonomy(proposal.host, [proposal.task], proposal.settings)
+
+
 def _observe(proposal: Proposal, _: Guards) -> str | None:
-    return "approval is `observe`" if proposal.task and proposal.task.approval is Autonomy.OBSERVE else None
+    return "autonomy is `observe`" if _autonomy(proposal) is Autonomy.OBSERVE else None
 
 
 def _known_bad(proposal: Proposal, guards: Guards) -> str | None:
@@ -156,13 +172,24 @@ def _blast_radius(proposal: Proposal, guards: Guards) -> str | None:
 
 
 def _approval(proposal: Proposal, guards: Guards) -> str | None:
-    if proposal.task and proposal.task.approval is Autonomy.REQUIRED and proposal.change.id not in guards.approved:
-        return "approval is `required`"
+    if _autonomy(proposal) is Autonomy.REQUIRED and proposal.change.id not in guards.approved:
+        return "autonomy is `required`"
     return None
 
 
-def _breaker(_: Proposal, guards: Guards) -> str | None:
-    return guards.breaker or None
+def rule_of(task: Task) -> str:
+    """By which rule a task's changes count for the circuit breakers."""
+    return task.type.value
+
+
+def _breaker(proposal: Proposal, guards: Guards) -> str | None:
+    return guards.breakers.get(rule_of(proposal.task) if proposal.task else proposal.task_plan.task)
+
+
+def _critical(proposal: Proposal, guards: Guards) -> str | None:
+    if proposal.change.action is not Action.REBOOT_HOST or not guards.critical:
+        return None
+    return f"open about this host: {', '.join(guards.critical)}"
 
 
 def _budget(proposal: Proposal, guards: Guards) -> str | None:
@@ -176,10 +203,12 @@ CHECKS: tuple[tuple[Reason, State, Check], ...] = (
     (Reason.AUDIT_UNWRITABLE, State.SKIPPED, _audit),
     (Reason.MACHINE_CHANGED, State.SKIPPED, _machine),
     (Reason.MAINTENANCE, State.SKIPPED, _maintenance),
+    (Reason.INVENTORY_STALE, State.SKIPPED, _inventory),
     (Reason.FREEZE, State.SKIPPED, _freeze),
     (Reason.OUTSIDE_WINDOW, State.SKIPPED, _window),
     (Reason.OBSERVE_ONLY, State.SKIPPED, _observe),
     (Reason.KNOWN_BAD, State.SKIPPED, _known_bad),
+    (Reason.CRITICAL_ALERT, State.SKIPPED, _critical),
     (Reason.CLOCK_SKEW, State.SKIPPED, _clock),
     (Reason.NOT_ALLOWED, State.SKIPPED, _allowed),
     (Reason.PROTECTED, State.SKIPPED, _protected),
@@ -202,7 +231,13 @@ RESTORE = frozenset(
 )
 """The checks for giving back what a person asks for, at an hour of the person's choice."""
 
-REMEDIATE = RESTORE | {Reason.CLOCK_SKEW, Reason.BLAST_RADIUS, Reason.BREAKER_OPEN, Reason.BUDGET_SPENT}
+REMEDIATE = RESTORE | {
+    Reason.INVENTORY_STALE,
+    Reason.CLOCK_SKEW,
+    Reason.BLAST_RADIUS,
+    Reason.BREAKER_OPEN,
+    Reason.BUDGET_SPENT,
+}
 """The checks for a full disk that a person wants healed now: neither window nor freeze."""
 
 PURGE = (REMEDIATE | {Reason.FREEZE}) - {Reason.NOT_ALLOWED, Reason.PROTECTED}
@@ -253,7 +288,7 @@ def _first_no(proposal: Proposal, guards: Guards, asked: frozenset[Reason]) -> D
         objection = check(proposal, guards) if reason in asked else None
         if objection is not None:
             return Decision(proposal.change.id, state, reason, objection)
-    return Decision(proposal.change.id, State.PLANNED)
+    return Decision(proposal.change.id, State.PLANNED, by_approval=proposal.change.id in guards.approved)
 
 
 def _totals(task_plan: TaskPlan) -> dict[str, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
@@ -46,6 +47,15 @@ def next_opening(window: Window, zone_name: str, moment: datetime) -> datetime:
     raise AssertionError("a window has a day and a length, so it opens within a week")
 
 
+def closing(window: Window, zone_name: str, moment: datetime) -> datetime | None:
+    """When the opening that covers this instant ends; None when the window is closed then."""
+    wall = _wall(moment, zone_name)
+    for day in (wall.date(), wall.date() - timedelta(days=1)):
+        if _covers(window, day, wall):
+            return _end(window, day).replace(tzinfo=zone(zone_name)).astimezone(UTC)
+    return None
+
+
 def freeze_at(freezes: Sequence[Freeze], zone_name: str, moment: datetime) -> Freeze | None:
     """The freeze that forbids changes at this instant."""
     today = _wall(moment, zone_name).date().isoformat()
@@ -77,6 +87,13 @@ def next_slots(schedule: str, zone_name: str, after: datetime, count: int) -> tu
     slots = _slots(schedule, after.astimezone(zone(zone_name)), reverse=False)
     later = (slot for slot in slots if slot > after.timestamp())
     return tuple(slot for slot, _ in zip(later, range(count), strict=False))
+
+
+def slots_until(schedule: str, zone_name: str, after: datetime, until: datetime, most: int) -> tuple[int, ...]:
+    """The slots after an instant up to another one, the latter included; no more than the first `most` of them."""
+    slots = _slots(schedule, after.astimezone(zone(zone_name)), reverse=False)
+    later = (slot for slot in slots if slot > after.timestamp())
+    return tuple(islice(takewhile(lambda slot: slot <= until.timestamp(), later), most))
 
 
 def last_due(schedule: str, zone_name: str, now: datetime) -> int | None:
@@ -114,11 +131,14 @@ def _time(text: str) -> time:
 def _covers(window: Window, day: date, wall: datetime) -> bool:
     if _DAYS[day.weekday()] not in window.days:
         return False
-    opens = datetime.combine(day, _time(window.start))
+    return datetime.combine(day, _time(window.start)) <= wall < _end(window, day)
+
+
+def _end(window: Window, day: date) -> datetime:
+    """The wall-clock time at which the opening of a day ends."""
     overnight = window.end == "24:00" or window.end < window.start
     end = time() if window.end == "24:00" else _time(window.end)
-    closes = datetime.combine(day + timedelta(days=overnight), end)
-    return opens <= wall < closes
+    return datetime.combine(day + timedelta(days=overnight), end)
 
 
 def _first_open_minute(window: Window, zone_name: str, opens: datetime) -> datetime:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 from maintenancebot.errors import RemoteError
 from maintenancebot.model import Finding, Host, Json, Reason, State
 from maintenancebot.plan.inputs import ProbeResult
 from maintenancebot.remote import docker_socket
-from maintenancebot.remote.docker_socket import Docker
+from maintenancebot.remote.docker_socket import TYPED_USAGE_API, Docker
 from maintenancebot.remote.session import Session
 from maintenancebot.settings import DockerPruneTask, Settings, Task
 
@@ -42,7 +43,7 @@ def complete(task: Task, settings: Settings, result: ProbeResult, session: Sessi
     path = sockets[0]["path"]
     try:
         with docker_socket.connect(session, path, deadline=DEADLINE_SECONDS) as daemon:
-            findings, facts = _read(task.name, daemon)
+            findings, facts = _read(_own(task), daemon)
     except RemoteError as error:
         state, reason = _failure(error.reason)
         return replace(result, state=state, reason=reason, detail=f"{path}: {error}")
@@ -97,17 +98,22 @@ def _failure(reason: Reason) -> tuple[State, Reason]:
     return (State.SKIPPED if reason is Reason.LACKS else State.UNKNOWN), reason
 
 
-def _read(task: str, daemon: Docker) -> tuple[tuple[Finding, ...], dict[str, Json]]:
-    """Images first, users of images last: one that appears meanwhile is seen."""
+def _read(task: DockerPruneTask, daemon: Docker) -> tuple[tuple[Finding, ...], dict[str, Json]]:
+    """Images and volumes first, their users last: one that appears meanwhile is seen."""
+    name, troubles = task.name, list[str]()
     info = daemon.info()
     swarm = info.get("Swarm") or {}
     manager = bool(swarm.get("ControlAvailable"))
     listed = daemon.images()
-    findings = [Finding(task, "image", image["id"], image) for image in _images(daemon, listed[:IMAGES_CAP])]
-    findings += [Finding(task, "volume", row.get("Name", ""), _volume(row)) for row in daemon.volumes()]
-    findings += [Finding(task, "container", row.get("Id", ""), _container(row)) for row in daemon.containers()]
+    usage = _usage(task, daemon, troubles)
+    sizes = {row.get("Name"): (row.get("UsageData") or {}).get("Size") for row in usage.get("Volumes") or ()}
+    findings = [Finding(name, "image", image["id"], image) for image in _images(daemon, listed[:IMAGES_CAP])]
+    findings += [Finding(name, "volume", row.get("Name", ""), _volume(row, sizes)) for row in daemon.volumes()]
+    findings += [Finding(name, "cache", _text(row.get("ID")), _record(row)) for row in usage.get("BuildCache") or ()]
+    findings += [Finding(name, "stopped", row["id"], row) for row in _stopped(task, daemon, troubles)]
+    findings += [Finding(name, "container", row.get("Id", ""), _container(row)) for row in daemon.containers()]
     if manager:
-        findings += [Finding(task, "service", *_service(row)) for row in daemon.services()]
+        findings += [Finding(name, "service", *_service(row)) for row in daemon.services()]
     return tuple(findings), {
         "engine": daemon.engine,
         "version": daemon.version,
@@ -116,7 +122,37 @@ def _read(task: str, daemon: Docker) -> tuple[tuple[Finding, ...], dict[str, Jso
         "store": "containerd" if "io.containerd" in str(info.get("DriverStatus")) else "classic",
         "swarm": "manager" if manager else swarm.get("LocalNodeState") or "inactive",
         "gaps": [f"more than {IMAGES_CAP} images"] if len(listed) > IMAGES_CAP else [],
+        "not_measured": troubles,
     }
+
+
+def _usage(task: DockerPruneTask, daemon: Docker, troubles: list[str]) -> dict[str, Json]:
+    """What the daemon tells of sizes; an old one, which walks everything for it, is asked only when it matters."""
+    if daemon.api < TYPED_USAGE_API and not (task.build_cache or task.remove_dangling_volumes):
+        return {}
+    try:
+        return daemon.usage("build-cache", *(["volume"] if task.remove_dangling_volumes else []))
+    except RemoteError as error:
+        troubles.append(f"sizes of volumes and build cache: {error}")
+        return {}
+
+
+def _stopped(task: DockerPruneTask, daemon: Docker, troubles: list[str]) -> list[dict[str, Json]]:
+    """The containers that do not run, with their sizes; since when, for those that the task names."""
+    try:
+        return [_stopped_one(task, daemon, row) for row in daemon.stopped()]
+    except RemoteError as error:
+        troubles.append(f"stopped containers: {error}")
+        return []
+
+
+def _stopped_one(task: DockerPruneTask, daemon: Docker, row: Mapping[str, Json]) -> dict[str, Json]:
+    found = {**_container(row), "id": _text(row.get("Id")), "size": int(row.get("SizeRw") or 0)}
+    if any(fnmatchcase(found["name"], pattern) for pattern in task.stopped_containers):
+        about = daemon.container(found["id"])
+        finished = (about.get("State") or {}).get("FinishedAt")
+        found |= {"finished": str(finished or ""), "ended": epoch(finished), "full_name": about.get("Name")}
+    return found
 
 
 def _images(daemon: Docker, listed: list[dict[str, Json]]) -> Iterator[dict[str, Json]]:
@@ -150,24 +186,45 @@ def _container(row: Mapping[str, Json]) -> dict[str, Json]:
         "image": row.get("Image", ""),
         "image_id": row.get("ImageID", ""),
         "volumes": [mount.get("Name") for mount in mounts if mount.get("Type") == "volume"],
-    }
-
-
-def _volume(row: Mapping[str, Json]) -> dict[str, Json]:
-    return {
-        "driver": row.get("Driver", ""),
-        "mountpoint": row.get("Mountpoint", ""),
+        "binds": [mount.get("Source") for mount in mounts if mount.get("Type") == "bind"],
         "labels": dict(row.get("Labels") or {}),
     }
 
 
+def _volume(row: Mapping[str, Json], sizes: Mapping[Json, Json]) -> dict[str, Json]:
+    return {
+        "driver": row.get("Driver", ""),
+        "mountpoint": row.get("Mountpoint", ""),
+        "labels": dict(row.get("Labels") or {}),
+        "options": dict(row.get("Options") or {}),
+        "created": str(row.get("CreatedAt") or ""),
+        "size": max(0, int(sizes.get(row.get("Name")) or 0)),
+    }
+
+
+def _record(row: Mapping[str, Json]) -> dict[str, Json]:
+    """A record of the build cache; its parents are one in old versions of the API, and several in newer ones."""
+    parents = row.get("Parents") or ([row["Parent"]] if row.get("Parent") else [])
+    return {
+        "kind": str(row.get("Type") or ""),
+        "size": int(row.get("Size") or 0),
+        "in_use": bool(row.get("InUse")),
+        "last_used": row.get("LastUsedAt"),
+        "idle_since": epoch(row.get("LastUsedAt") or row.get("CreatedAt")),
+        "parents": list(parents),
+    }
+
+
 def _service(row: Mapping[str, Json]) -> tuple[str, dict[str, Json]]:
-    """A service's image, and the one that a rollback would go back to."""
-    images = []
+    """A service's image and volumes, and those that a rollback would go back to."""
+    images, volumes = list[Json](), list[Json]()
     for key in ("Spec", "PreviousSpec"):
         template = (row.get(key) or {}).get("TaskTemplate") or {}
-        images.append((template.get("ContainerSpec") or {}).get("Image"))
-    return _text((row.get("Spec") or {}).get("Name") or row.get("ID")), {"images": [name for name in images if name]}
+        spec = template.get("ContainerSpec") or {}
+        images.append(spec.get("Image"))
+        volumes += [mount.get("Source") for mount in spec.get("Mounts") or ()]
+    found = {"images": [name for name in images if name], "volumes": [name for name in volumes if name]}
+    return _text((row.get("Spec") or {}).get("Name") or row.get("ID")), found
 
 
 def _names(names: Json) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from maintenancebot.model import Finding, Json
 
 OP = "trash"
+OBJECTS = ("volume", "image")
+"""Forms of what is no file; each has a part of the record under the same name."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,12 @@ class TrashItem:
     run: str
     identity: Mapping[str, Json]
     detail: str = ""
-    form: str = "file"  # or gzip
+    form: str = "file"  # or gzip, volume, image
     stored_bytes: int = 0  # that it takes on the host
     dev: int = -1  # of the file system where it lies
     offload: str = ""  # where its bytes lie in an object store
     link: str = ""  # what it points to, if it is a link
+    holds: Mapping[str, Json] = field(default_factory=dict)  # of a volume or an image: names, labels, sizes
 
 
 def request(item: str = "") -> Mapping[str, Json]:
@@ -71,6 +74,7 @@ def _item(host: str, finding: Finding) -> TrashItem:
         dev=_number(data.get("dev", -1)),
         offload=str(data.get("offload") or ""),
         link=str(data.get("link") or ""),
+        holds=dict(data.get(str(data.get("form"))) or {}) if data.get("form") in OBJECTS else {},
     )
 
 

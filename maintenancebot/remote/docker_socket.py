@@ -1,6 +1,6 @@
 """Docker's API through the socket of a host, over the session that is open already: no second login, no environment.
 
-Only single objects are read or removed; the calls that choose for themselves (`prune`) are not offered.
+Only looking is offered: what is removed is removed by the helper, on the host.
 """
 
 from __future__ import annotations
@@ -63,23 +63,20 @@ class Docker:
         """The swarm's services; only a manager answers."""
         return _rows(asked(self._client.services))
 
-    def layers_size(self) -> int:
-        """Bytes of all layers as the daemon counts them."""
-        params = {"type": "image"} if self.api >= TYPED_USAGE_API else {}
+    def stopped(self) -> list[dict[str, Json]]:
+        """The containers that do not run, with the bytes of their own layers; this may take a while."""
+        states = {"status": ["created", "exited", "dead"]}
+        return _rows(asked(lambda: self._client.containers(all=True, size=True, filters=states)))
+
+    def container(self, identity: str) -> dict[str, Json]:
+        """One container by id; RemoteError(VANISHED) when there is none."""
+        return _mapping(asked(lambda: self._client.inspect_container(identity)))
+
+    def usage(self, *kinds: str) -> dict[str, Json]:
+        """What objects of these kinds take on the disk; an old daemon tells of all kinds, and takes its time."""
+        params = {"type": list(kinds)} if self.api >= TYPED_USAGE_API else {}
         address = self._client._url("/system/df")
-        answer = asked(lambda: self._client._result(self._client._get(address, params=params), True))
-        size = _mapping(answer).get("LayersSize")
-        if not isinstance(size, int):
-            raise RemoteError(Reason.GARBLED, "the daemon does not tell the size of its layers")
-        return size
-
-    def remove_image(self, name: str) -> list[dict[str, Json]]:
-        """Remove an image by id, or one of its names; never by force, and parents stay. Says what went."""
-        return _rows(asked(lambda: self._client.remove_image(name, force=False, noprune=True)))
-
-    def tag(self, image: str, repository: str, tag: str) -> None:
-        """Give an image a name again."""
-        asked(lambda: self._client.tag(image, repository, tag))
+        return _mapping(asked(lambda: self._client._result(self._client._get(address, params=params), True)))
 
 
 def connect(session: Session, path: str, *, timeout: float = 20, deadline: float = 120) -> Docker:

@@ -1,27 +1,25 @@
 """An S3-compatible object store: a few calls of our own, and addresses that allow one request each.
 
-boto3 stays in this module. Whoever holds a signed address needs no credential, so an address is a secret itself. What
-fails becomes a RemoteError in our own words: those of the store may quote keys and signatures.
+Whoever holds a signed address needs no credential, so an address is a secret itself. What fails becomes a RemoteError
+in our own words: those of the store may quote keys and signatures.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from maintenancebot.errors import RemoteError
 from maintenancebot.model import Reason
+from maintenancebot.remote import aws
 from maintenancebot.settings import Offload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-CONNECT_SECONDS = 10
 READ_SECONDS = 60
 SIGNED_SECONDS = 900
 """How long an address may be used: it must begin within this time, and a new one is always to be had."""
@@ -34,12 +32,7 @@ ABSENT = frozenset({"404", "NoSuchKey"})
 LACKING = frozenset({"NotImplemented", "501"})
 WORDS: Mapping[str, str] = {
     "NoSuchBucket": "there is no such bucket",
-    "AccessDenied": "access denied",
     "403": "access denied; it needs s3:ListBucket too, to tell missing from forbidden",
-    "InvalidAccessKeyId": "the credentials are not known there",
-    "SignatureDoesNotMatch": "the credentials are wrong",
-    "ExpiredToken": "the credentials have expired",
-    "RequestTimeTooSkewed": "the controller's clock is off",
     "PreconditionFailed": "an object of that key is there already",
 }
 
@@ -67,31 +60,20 @@ class MissingFeatureError(RemoteError):
     """The store does not know a header that we use where it is known."""
 
 
-@lru_cache(maxsize=16)
-def _client(place: Offload) -> S3Client:
-    import boto3
-    from botocore.config import Config
-
-    config = Config(
-        signature_version="s3v4",
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": 3},
-        s3={"addressing_style": "path" if place.endpoint else "auto"},
-        request_checksum_calculation="when_required",  # else a checksum of its own choice joins the signed headers
-        response_checksum_validation="when_required",
-    )
-    session = boto3.session.Session(profile_name=place.profile, region_name=place.region)
-    return session.client("s3", endpoint_url=place.endpoint, config=config)
-
-
-_making = threading.Lock()
-
-
 def connect(place: Offload) -> ObjectStore:
     """The store of these settings; one client serves all threads. Raises RemoteError(OFFLOAD_FAILED)."""
-    with _making, _translated("connecting"):  # sessions are not safe across threads, clients are
-        return ObjectStore(_client(place), place.bucket)
+    try:
+        client = aws.client(
+            "s3",
+            place,
+            signature_version="s3v4",
+            read_timeout=READ_SECONDS,
+            request_checksum_calculation="when_required",  # else a checksum of its own joins the signed headers
+            response_checksum_validation="when_required",
+        )
+    except aws.AwsError as error:
+        raise RemoteError(Reason.OFFLOAD_FAILED, str(error)) from None
+    return ObjectStore(client, place.bucket)
 
 
 class ObjectStore:
@@ -183,22 +165,13 @@ class _Asked:
 
 @contextmanager
 def _translated(doing: str, absent: frozenset[str] = frozenset()) -> Iterator[_Asked]:
-    from botocore import exceptions as theirs
-
     asked = _Asked()
     try:
-        yield asked
-    except theirs.ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))[:60]
-        if code in absent:
+        with aws.translated(doing):
+            yield asked
+    except aws.AwsError as error:
+        if error.code in absent:
             asked.absent = True
             return
-        told = f"{doing}: {WORDS.get(code, f'the store answers {code}')}"
-        raise (MissingFeatureError if code in LACKING else RemoteError)(Reason.OFFLOAD_FAILED, told) from None
-    except theirs.NoCredentialsError:
-        raise RemoteError(Reason.OFFLOAD_FAILED, f"{doing}: the controller has no credentials for it") from None
-    except theirs.ProfileNotFound:
-        raise RemoteError(Reason.OFFLOAD_FAILED, f"{doing}: the profile is not in the AWS configuration") from None
-    except (theirs.HTTPClientError, theirs.BotoCoreError, ValueError) as error:
-        kind = type(error).__name__.removesuffix("Error")
-        raise RemoteError(Reason.OFFLOAD_FAILED, f"{doing}: {kind}") from None
+        told = f"{doing}: {WORDS[error.code]}" if error.code in WORDS else str(error)
+        raise (MissingFeatureError if error.code in LACKING else RemoteError)(Reason.OFFLOAD_FAILED, told) from None

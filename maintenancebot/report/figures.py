@@ -23,6 +23,11 @@ NOUNS: dict[Action, tuple[str, str]] = {
     Action.VACUUM_JOURNAL: ("journal to vacuum", "journals to vacuum"),
     Action.REMOVE_IMAGE: ("image", "images"),
     Action.REMOVE_VOLUME: ("volume", "volumes"),
+    Action.REMOVE_CONTAINER: ("container", "containers"),
+    Action.REMOVE_BUILD_CACHE: ("build cache record", "build cache records"),
+    Action.RESTORE_VOLUME: ("volume to restore", "volumes to restore"),
+    Action.RESTORE_IMAGE: ("image to restore", "images to restore"),
+    Action.TRY_RESTORE: ("trial restore", "trial restores"),
     Action.RENEW_CERTIFICATE: ("certificate", "certificates"),
 }
 """What one change and several changes of an action are called."""
@@ -42,6 +47,11 @@ MADE: dict[Action, tuple[str, str]] = {
     Action.VACUUM_JOURNAL: ("journal vacuumed", "journals vacuumed"),
     Action.REMOVE_IMAGE: ("image removed", "images removed"),
     Action.REMOVE_VOLUME: ("volume removed", "volumes removed"),
+    Action.REMOVE_CONTAINER: ("container removed", "containers removed"),
+    Action.REMOVE_BUILD_CACHE: ("build cache record removed", "build cache records removed"),
+    Action.RESTORE_VOLUME: ("volume restored", "volumes restored"),
+    Action.RESTORE_IMAGE: ("image restored", "images restored"),
+    Action.TRY_RESTORE: ("trial restore made", "trial restores made"),
     Action.RENEW_CERTIFICATE: ("certificate renewed", "certificates renewed"),
 }
 """The same when it was done and measured."""

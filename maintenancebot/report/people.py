@@ -11,6 +11,9 @@ from maintenancebot.report.explain import advice, explain
 NAMED_HOSTS = 5
 """Hosts that one line names; the table names them all."""
 
+OWN_VERDICT = "verdict_reason"
+"""The fact of a task that judges by itself, whatever becomes of its changes."""
+
 ORDER = (State.FAILED, State.UNKNOWN, State.WAITING, State.SKIPPED)
 
 
@@ -47,13 +50,20 @@ def needs_person(state: State, reason: Reason) -> bool:
 
 def _troubles(host: HostReport) -> Iterable[tuple[Trouble, Case]]:
     from_tasks = [trouble for task in host.tasks for trouble in _task_troubles(host.host, task)]
-    if not from_tasks and needs_person(host.state, host.reason):
+    quiet = any(_is_quiet(task) and task.state is host.state for task in host.tasks)
+    if not from_tasks and not quiet and needs_person(host.state, host.reason):
         yield Trouble("", host.state, host.reason, False), Case(host.host, 0, host.detail)
     yield from from_tasks
 
 
+def _is_quiet(task: TaskReport) -> bool:
+    """Whether nobody wants to be called for this task's verdict; the report shows it all the same."""
+    return task.facts.get("alert_on_failure") is False
+
+
 def _task_troubles(host: str, task: TaskReport) -> Iterable[tuple[Trouble, Case]]:
-    if needs_person(task.state, task.reason) and task.state not in {change.state for change in task.changes}:
+    told_by_changes = task.state in {change.state for change in task.changes} and not task.facts.get(OWN_VERDICT)
+    if needs_person(task.state, task.reason) and not told_by_changes and not _is_quiet(task):
         yield Trouble(task.task, task.state, task.reason, False), Case(host, 0, task.detail)
     changes = [change for change in task.changes if needs_person(change.state, change.reason)]
     for state, reason in dict.fromkeys((change.state, change.reason) for change in changes):

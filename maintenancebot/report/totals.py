@@ -21,6 +21,11 @@ OBJECTS = {
     Action.VACUUM_JOURNAL: "journals",
     Action.REMOVE_IMAGE: "images",
     Action.REMOVE_VOLUME: "volumes",
+    Action.REMOVE_CONTAINER: "containers",
+    Action.REMOVE_BUILD_CACHE: "build_cache_records",
+    Action.RESTORE_VOLUME: "volumes_restored",
+    Action.RESTORE_IMAGE: "images_restored",
+    Action.TRY_RESTORE: "trial_restores",
     Action.RENEW_CERTIFICATE: "certificates",
     Action.REFRESH_PACKAGE_LISTS: "package_lists",
 }

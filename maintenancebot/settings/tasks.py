@@ -179,7 +179,9 @@ class DockerPruneTask(CommonTask):
 
     type: Literal[TaskType.DOCKER_PRUNE]
     remove_unused_images: bool = Field(default=False, description="Remove images that nothing uses.")
-    remove_dangling_volumes: bool = Field(default=False, description="Remove the unused volumes that `volumes` names.")
+    remove_dangling_volumes: bool = Field(
+        default=False, description="Archive unused volumes to the trash, then remove them."
+    )
     min_age_hours: int = Field(default=48, ge=1, le=876000, description="Younger objects stay.")
     keep_newest: int = Field(default=1, ge=0, le=1000, description="The newest images of each repository that stay.")
     keep_labels: tuple[Label, ...] = Field(

@@ -9,19 +9,25 @@ from urllib.parse import unquote
 
 from maintenancebot.errors import StoreError
 from maintenancebot.store import location
+from maintenancebot.store.alerts import Alerts, Received
 from maintenancebot.store.approvals import Approvals
 from maintenancebot.store.audit import Audit, AuditVerdict, Record
 from maintenancebot.store.breakers import Breakers
 from maintenancebot.store.database import Database
+from maintenancebot.store.episodes import Episodes
+from maintenancebot.store.figures import Figures
 from maintenancebot.store.guards import NAME as STOP
 from maintenancebot.store.guards import Guard, StopFile, StopInfo, stop_by_file
 from maintenancebot.store.intents import Intent, Intents
+from maintenancebot.store.leases import Leases
 from maintenancebot.store.machines import Machines
 from maintenancebot.store.memories import Memories
+from maintenancebot.store.messages import Messages
 from maintenancebot.store.opening import NAME, open_file, open_read_only
 from maintenancebot.store.runs import Run, Runs
+from maintenancebot.store.slots import Slots
 
-__all__ = ["AuditVerdict", "Intent", "Record", "Run", "StopInfo", "Store", "stop_by_file"]
+__all__ = ["AuditVerdict", "Intent", "Received", "Record", "Run", "StopInfo", "Store", "stop_by_file"]
 
 _SQLITE = "sqlite:///"
 
@@ -39,7 +45,13 @@ class Store:
         self.guard = Guard(database, state, stops)
         self.approvals = Approvals(database)
         self.breakers = Breakers(database)
+        self.leases = Leases(database)
         self.memories = Memories(database)
+        self.slots = Slots(database)
+        self.alerts = Alerts(database)
+        self.episodes = Episodes(database)
+        self.messages = Messages(database)
+        self.figures = Figures(database)
 
     @classmethod
     def open(cls, state: Path, *, create: bool, url: str | None = None, kill_switch: Path | None = None) -> Store:

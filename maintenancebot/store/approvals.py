@@ -44,6 +44,12 @@ class Approvals:
         with self._database.read() as connection:
             return [_approval(connection, row) for row in connection.execute(query).all()]
 
+    def get(self, digest: str) -> Approval | None:
+        """The request of exactly this plan."""
+        with self._database.read() as connection:
+            row = connection.execute(select(approvals).where(approvals.c.digest == digest)).first()
+            return _approval(connection, row) if row else None
+
     def decide(self, digest: str, *, approve: bool, by: str, at: datetime) -> Approval:
         """Approve or deny the plan whose digest begins so; raises UsageError or PlanError if that cannot be."""
         state = ApprovalState.APPROVED if approve else ApprovalState.DENIED

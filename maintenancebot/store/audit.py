@@ -75,11 +75,8 @@ class Audit:
 
     def actions_since(self, at: datetime, host: str | None = None) -> int:
         """How many changes were made or tried since then."""
-        query = select(func.count()).select_from(audit).where(audit.c.kind == OUTCOME, audit.c.at >= at)
-        if host is not None:
-            query = query.where(audit.c.host == host)
         with self._database.read() as connection:
-            return int(connection.scalar(query) or 0)
+            return actions_in(connection, at, host)
 
     def verify(self) -> AuditVerdict:
         """Check every row and the end of the chain."""
@@ -109,6 +106,14 @@ def append_in(connection: Connection, records: Sequence[Record]) -> int:
         connection.execute(insert(audit), rows)
         connection.execute(update(audit_head).values(rows=seq, hash=last))
     return seq
+
+
+def actions_in(connection: Connection, at: datetime, host: str | None = None) -> int:
+    """How many changes were made or tried since then, inside the caller's transaction."""
+    query = select(func.count()).select_from(audit).where(audit.c.kind == OUTCOME, audit.c.at >= at)
+    if host is not None:
+        query = query.where(audit.c.host == host)
+    return int(connection.scalar(query) or 0)
 
 
 def origin(store_id: str) -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from maintenancebot.model import Change, Outcome, State, Step
+from maintenancebot.errors import FencedError
+from maintenancebot.model import Change, Json, Outcome, State, Step
 from maintenancebot.plan.document import change_from_json, change_to_json
+from maintenancebot.policy import budgets
+from maintenancebot.policy.budgets import Limits
 from maintenancebot.store.approvals import use_in
-from maintenancebot.store.audit import INTENT, OUTCOME, UNTOUCHED, Record, append_in
+from maintenancebot.store.audit import INTENT, OUTCOME, UNTOUCHED, Record, actions_in, append_in
 from maintenancebot.store.database import Database
+from maintenancebot.store.leases import Lease, is_fenced
 from maintenancebot.store.tables import intents
 from maintenancebot.store.together import Together
 
@@ -45,47 +49,80 @@ class Intent:
     machine_id: str = ""  # of the machine that was to be changed
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Ended:
     run_id: str
     host: str
     at: datetime
     outcomes: tuple[Outcome, ...]
+    lease: Lease | None
+    fenced: bool = False  # found when it was to be written
 
 
 class Intents:
-    """Writes intents and their outcomes; each call is one transaction together with its rows of the audit log."""
+    """Writes intents and their outcomes; each call is one transaction together with its rows of the audit log.
+
+    What is written under a lease raises FencedError, and leaves no trace, once somebody else has taken it over.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._closing = Together(self._close_all)
 
     def record(
-        self, run_id: str, host: str, plan_digest: str, steps: Sequence[Step], *, at: datetime, machine_id: str = ""
-    ) -> None:
-        """Write down every change of the steps before anything is touched; raises StoreError."""
-        wanted = [(step, change, change_to_json(change)) for step in steps for change in step.changes]
-        records = [
-            Record(
-                INTENT, run_id, host, {"step": step.id, "op": step.op, "plan": plan_digest, "change": body}, at, c.id
-            )
-            for step, c, body in wanted
-        ]
-        if not wanted:
-            return
-        common = {"run": run_id, "host": host, "plan_digest": plan_digest, "recorded_at": at, "machine_id": machine_id}
+        self,
+        run_id: str,
+        host: str,
+        plan_digest: str,
+        steps: Sequence[Step],
+        *,
+        at: datetime,
+        machine_id: str = "",
+        lease: Lease | None = None,
+        limits: Limits | None = None,
+    ) -> list[Step]:
+        """Write down every change of the steps before anything is touched, and return these steps; raises StoreError.
+
+        With `limits` they are the first ones that the budgets still allow: an open intent counts as if it were made,
+        so that runs side by side never exceed them together.
+        """
         with self._database.write() as connection:
+            if lease is not None and is_fenced(connection, lease):
+                raise FencedError(f"the work on {host} was taken over by somebody else")
+            granted = _within(steps, left_in(connection, limits, at)) if limits is not None else list(steps)
+            wanted = [(step, change, change_to_json(change)) for step in granted for change in step.changes]
+            if not wanted:
+                return granted
+            records = [_intended(run_id, host, plan_digest, *one, at) for one in wanted]
             first = append_in(connection, records) - len(records) + 1
+            common = {"run": run_id, "host": host, "plan_digest": plan_digest, "recorded_at": at}
+            common |= {"machine_id": machine_id, "fence": lease.fence if lease is not None else 0}
             rows = [
                 {**common, "seq": seq, "step": step.id, "change_id": change.id, "change": body}
                 for seq, (step, change, body) in enumerate(wanted, first)
             ]
             connection.execute(insert(intents), rows)
+            return granted
 
-    def close(self, run_id: str, outcomes: Sequence[Outcome], *, host: str, at: datetime) -> None:
+    def close(
+        self, run_id: str, outcomes: Sequence[Outcome], *, host: str, at: datetime, lease: Lease | None = None
+    ) -> None:
         """Write down what became of changes, and use up the approvals they had; raises StoreError."""
         if outcomes:
-            self._closing.add(_Ended(run_id, host, at, tuple(outcomes)))
+            ended = _Ended(run_id, host, at, tuple(outcomes), lease)
+            self._closing.add(ended)
+            if ended.fenced:
+                raise FencedError(f"the work on {host} was taken over by somebody else")
+
+    def left(self, limits: Limits, *, at: datetime) -> int:
+        """How many more changes the budgets allow now, with what is under way counted as made."""
+        with self._database.read() as connection:
+            return left_in(connection, limits, at)
+
+    def spent(self, *, at: datetime) -> tuple[int, int]:
+        """How many changes count for the budgets of this hour and this day."""
+        with self._database.read() as connection:
+            return _spent(connection, at)
 
     def unfinished(self, host: str | None = None) -> list[Intent]:
         """Intents without an outcome, oldest first."""
@@ -96,11 +133,44 @@ class Intents:
             return [_intent(row) for row in connection.execute(query)]
 
     def _close_all(self, many: Sequence[_Ended]) -> None:
-        every = [(ended, outcome) for ended in many for outcome in ended.outcomes]
         with self._database.write() as connection:
-            append_in(connection, [_record(*one) for one in every])
-            connection.execute(_CLOSE, [_closed(*one) for one in every])
-            use_in(connection, [(outcome.change_id, ended.at) for ended, outcome in every if _touched(outcome)])
+            for ended in many:
+                ended.fenced = ended.lease is not None and is_fenced(connection, ended.lease)
+            every = [(ended, outcome) for ended in many if not ended.fenced for outcome in ended.outcomes]
+            if every:
+                append_in(connection, [_record(*one) for one in every])
+                connection.execute(_CLOSE, [_closed(*one) for one in every])
+                use_in(connection, [(outcome.change_id, ended.at) for ended, outcome in every if _touched(outcome)])
+
+
+def left_in(connection: Connection, limits: Limits, at: datetime) -> int:
+    """How many more changes the budgets allow, inside the caller's transaction."""
+    hour, day = _spent(connection, at)
+    return budgets.left(limits, last_hour=hour, last_day=day)
+
+
+def _spent(connection: Connection, at: datetime) -> tuple[int, int]:
+    """Changes of the last hour and of the last day; what is under way counts as made."""
+    hour, day = at - timedelta(hours=1), at - timedelta(days=1)
+    under_way = (intents.c.closed_at.is_(None)) & (intents.c.recorded_at > day)
+    open_now = int(connection.scalar(select(func.count()).select_from(intents).where(under_way)) or 0)
+    return actions_in(connection, hour) + open_now, actions_in(connection, day) + open_now
+
+
+def _within(steps: Sequence[Step], left: int) -> list[Step]:
+    """The first steps, as long as there is room for all changes of each."""
+    granted: list[Step] = []
+    for step in steps:
+        left -= len(step.changes)
+        if left < 0:
+            break
+        granted.append(step)
+    return granted
+
+
+def _intended(run_id: str, host: str, plan_digest: str, step: Step, change: Change, body: Json, at: datetime) -> Record:
+    told = {"step": step.id, "op": step.op, "plan": plan_digest, "change": body}
+    return Record(INTENT, run_id, host, told, at, change.id)
 
 
 def _record(ended: _Ended, outcome: Outcome) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import delete, insert, select, update
@@ -35,6 +36,19 @@ class Machines:
             if before != machine_id:
                 body = {"before": before or "", "machine_id": machine_id, "address": address}
                 append_in(connection, [Record("machine", "", host, body, at)])
+
+    def seen(self, hosts: Collection[str], *, at: datetime) -> None:
+        """Write down that these hosts answered as the machines that they are known as."""
+        if hosts:
+            with self._database.write() as connection:
+                connection.execute(update(machines).where(machines.c.host.in_(hosts)).values(last_seen=at))
+
+    def last_seen(self) -> dict[str, datetime]:
+        """When each host last answered."""
+        with self._database.read() as connection:
+            return {
+                row.host: row.last_seen for row in connection.execute(select(machines.c.host, machines.c.last_seen))
+            }
 
     def forget(self, host: str, *, at: datetime) -> None:
         """Take any machine for this host from now on: a person said that it is a new one."""

@@ -23,6 +23,15 @@ class Memories:
         with self._database.read() as connection:
             return _read(connection, host, kind)
 
+    def everywhere(self, kind: str) -> dict[str, dict[str, Json]]:
+        """What is remembered of this kind, by host and key; raises StoreError."""
+        query = select(memories.c.host, memories.c.key, memories.c.value).where(memories.c.kind == kind)
+        found: dict[str, dict[str, Json]] = {}
+        with self._database.read() as connection:
+            for row in connection.execute(query):
+                found.setdefault(row.host, {})[row.key] = row.value
+        return found
+
     def keep(self, host: str, kind: str, rows: Mapping[str, Json], *, at: datetime) -> None:
         """Remember exactly these rows, no value null; writes only where something is new. Raises StoreError."""
         if self.read(host, kind) == rows:

@@ -111,6 +111,7 @@ intents = Table(
     Column("plan_digest", String(64), nullable=False),
     Column("recorded_at", Moment, nullable=False),
     Column("machine_id", AsciiJson, nullable=False),
+    Column("fence", BigInteger, nullable=False, server_default="0"),  # of the host's lease
     Column("closed_at", Moment, index=True),
     Column("state", String(16)),
     Column("reason", String(32)),
@@ -165,6 +166,7 @@ breakers = Table(
     Column("failures", Integer, nullable=False),
     Column("open_until", Moment),
     Column("trial", AsciiJson),  # the host that tries for the others while the breaker is half-open
+    Column("trial_until", Moment),  # then another one may
 )
 
 effects = Table(
@@ -204,6 +206,7 @@ slots = Table(
     metadata,
     Column("schedule", String(64), primary_key=True),
     Column("slot", BigInteger, primary_key=True, autoincrement=False),  # seconds since the epoch
+    Column("rule", Text, nullable=False),  # expression and zone it follows; "" since its schedule is switched off
     Column("claimed_at", Moment, nullable=False),
     Column("owner", AsciiJson, nullable=False),
     Column("run", String(64), nullable=False),
@@ -219,14 +222,17 @@ alerts = Table(
     Column("id", Integer, primary_key=True),
     Column("received_at", Moment, nullable=False),
     Column("source", String(32), nullable=False),
-    Column("key", String(64), nullable=False, index=True),  # of fingerprint and start: the same alert again
+    Column("key", String(64), nullable=False, unique=True),  # of fingerprint and start: the same alert again
+    Column("status", String(16), nullable=False),  # firing or resolved, as was heard last
     Column("body", AsciiJson, nullable=False),
     Column("times", Integer, nullable=False),
     Column("last_at", Moment, nullable=False),
     Column("settled_at", Moment, index=True),
+    Column("host", String(255), nullable=False),  # of the inventory; "" before it is settled, and for unknown ones
     Column("reason", String(32)),
     Column("detail", AsciiJson),
     Column("episode", String(64)),
+    Index("ix_alerts_host_last_at", "host", "last_at"),
 )
 
 episodes = Table(
@@ -243,7 +249,7 @@ episodes = Table(
     Column("run", String(64), nullable=False),
     Column("opened_at", Moment, nullable=False, index=True),
     Column("changed_at", Moment, nullable=False),
-    Column("closed_at", Moment),
+    Column("closed_at", Moment, index=True),
 )
 
 messages = Table(

@@ -254,22 +254,6 @@ def test_a_kill_in_the_middle_loses_nothing_and_the_next_run_tells_it(
     assert bot("audit", "verify").code == 0
 
 
-def test_two_runs_do_not_overlap(make_host: Callable[..., LabHost], own_fleet: Fleet, tmp_path: Path) -> None:
-    make_host("web-1", disk_mib=600, prepare=prepare)
-    bot = Bot(tmp_path, own_fleet)
-    own_fleet["web-1"].freeze()
-    first = bot.start("run", "--task", "log_rotation")
-    try:
-        wait_until(lambda: (bot.state / "run.lock").exists(), "the first run to begin")
-        wait_until(lambda: (bot.state / "run.lock").read_text().strip() == str(first.pid), "the lock to be taken")
-        second = bot("run", "--task", "log_rotation")
-        assert second.code == 3
-        assert "another run" in second.err
-    finally:
-        own_fleet["web-1"].thaw()
-        first.communicate(timeout=120)
-
-
 def test_ctrl_c_ends_after_the_change_in_hand(
     make_host: Callable[..., LabHost], own_fleet: Fleet, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ class Ward:
         ssh |= {"connect_timeout": 4, "login_timeout": 4}
         (self.directory / "known_hosts").write_text(self.fleet.known_hosts.read_text())
         settings = {"window": window} if window else {}
+        settings["guards"] = {"breaker_hosts": 100}  # waves alone are to hold the others back
         self.bot.configure(tasks=[{**first, "health": health, **more}, *tasks], ssh=ssh, **settings)
 
     def place(self, names: Iterable[str] = NAMES, **entries: dict[str, Any]) -> None:

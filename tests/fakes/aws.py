@@ -11,7 +11,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -19,11 +19,17 @@ from urllib.request import urlopen
 
 import boto3
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from moto.acm.models import acm_backends
 from moto.server import ThreadedMotoServer
 
 from maintenancebot.remote import aws as remote
 
 KEY_ID, SECRET, REGION = "AKIAEXAMPLEOFATEST01", "s3cr3tOfAnotherTestNeverToBeSeen", "eu-west-1"
+ACCOUNT = "123456789012"  # moto's
+BALANCER = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/app/shop/1"
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": KEY_ID,
     "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -56,6 +62,7 @@ class Cloud(ThreadingHTTPServer):
         self.faults: dict[str, str] = {}
         self.seen: list[tuple[str, str, str, str]] = []  # service, region, access key, request line
         self.points: list[dict[str, Any]] = []  # recovery points of AWS Backup, with a `ResourceArn` of their own
+        self.bodies: list[bytes] = []
         self.page = 2  # recovery points in one answer
         self.breaks: list[int] = []  # after so many bytes the next answers to GET with a body of more break off
         self.flips = False  # objects are answered with a changed bit
@@ -74,7 +81,7 @@ class Cloud(ThreadingHTTPServer):
     def reset(self) -> None:
         """As it was at the start."""
         urlopen(f"http://{self.moto[0]}:{self.moto[1]}/moto-api/reset", data=b"")
-        self.faults, self.seen, self.points, self.breaks = {}, [], [], []
+        self.faults, self.seen, self.bodies, self.points, self.breaks = {}, [], [], [], []
         self.upload_began, self.flips = None, False
 
     def count(self, service: str) -> int:
@@ -93,6 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         service, region, key = (scope[name] for name in ("service", "region", "key")) if scope else ("", "", "")
         self.server.seen.append((service, region, key, f"{self.command} {self.path}"))
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.bodies.append(body)
         fault = self.server.faults.get(f"{service}/{region}") or self.server.faults.get(service, "")
         if fault in CODES:
             self._refuse(service, *CODES[fault].get(service, CODES[fault].get("", (0, ""))))
@@ -117,10 +125,19 @@ class _Handler(BaseHTTPRequestHandler):
         size = response.getheader("Content-Length") or "0"
         data = response.read()
         connection.close()
+        if self.headers.get("X-Amz-Target", "").endswith(".ListCertificates") and b"keyTypes" not in body:
+            data = self._without_large_keys(data)
         if self.server.upload_began:
             began = f"<Initiated>{self.server.upload_began:%Y-%m-%dT%H:%M:%S.000Z}</Initiated>".encode()
             data = re.sub(rb"<Initiated>[^<]*</Initiated>", began, data)
         self._answer(response.status, told, data, size if self.command == "HEAD" else str(len(data)))
+
+    def _without_large_keys(self, data: bytes) -> bytes:
+        """As ACM answers whoever does not ask for types of key; moto gives them all."""
+        said = json.loads(data)
+        usual = ("RSA_1024", "RSA_2048", "RSA-1024", "RSA-2048")
+        rows = [row for row in said["CertificateSummaryList"] if row.get("KeyAlgorithm") in usual]
+        return json.dumps({**said, "CertificateSummaryList": rows}).encode()
 
     def _answer(self, status: int, headers: dict[str, str], data: bytes, size: str = "") -> None:
         self.send_response_only(status)
@@ -198,6 +215,27 @@ def given(cloud: Cloud, patch: pytest.MonkeyPatch) -> Cloud:
         patch.setenv(name, value)
     patch.setattr(remote, "ATTEMPTS", 2)
     return cloud
+
+
+def bring(cloud: Cloud, name: str, days: float = 80, region: str = REGION, used: bool = True, key: Any = None) -> str:
+    """Import a certificate; a load balancer uses it."""
+    now = datetime.now(UTC)
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), 0xABC123)
+        .not_valid_before(now - timedelta(days=10))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name), x509.DNSName(f"www.{name}")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    arn = cloud.client("acm", region).import_certificate(
+        Certificate=made.public_bytes(serialization.Encoding.PEM), PrivateKey=pem
+    )["CertificateArn"]
+    if used:
+        acm_backends[ACCOUNT][region].set_certificate_in_use_by(arn, BALANCER)
+    return str(arn)
 
 
 @contextmanager

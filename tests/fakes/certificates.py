@@ -50,8 +50,12 @@ def make(
     authority: bool = False,
     names: tuple[str, ...] = (),
     now: datetime = NOW,
+    public: bool = False,
 ) -> Made:
-    """A certificate for `names` (or `name`) made `age` days ago for `days` days; self-signed without an issuer."""
+    """A certificate for `names` (or `name`) made `age` days ago for `days` days; self-signed without an issuer.
+
+    `public` gives it the policy by which public authorities mark theirs.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     start = now - timedelta(days=age)
@@ -68,6 +72,9 @@ def make(
     if not authority:
         hosts = [x509.DNSName(host) for host in names or (name,)]
         builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
+    if public:
+        policy = x509.PolicyInformation(x509.ObjectIdentifier("2.23.140.1.2.1"), None)
+        builder = builder.add_extension(x509.CertificatePolicies([policy]), critical=False)
     return Made(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
 
 

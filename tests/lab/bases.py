@@ -21,6 +21,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "": (),
     "web": ("certbot", "python3-certbot-nginx", "nginx-light"),
     "backup": ("restic", "borgbackup"),
+    "mail": ("postfix", "dovecot-imapd", "slapd"),  # listen everywhere unless `prepare` tells them otherwise
     "dnf": ("dnf", "dnf-plugins-core", "rpm"),  # made a host of the rpm family by `rpm.convert`
     "zypper": ("zypper", "rpm"),
     "unpatched": (),  # as released, with every security update since then waiting

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab.tools import LabError, run
+from tests.lab.tools import LabError, run, wait_until
 
 if TYPE_CHECKING:
     from tests.lab.hosts import LabHost
@@ -54,11 +54,18 @@ class Disk:
         self.mount()
         now = time.time()
         times = {os.lstat(self.path(name)).st_ino: int(now - age * DAY) for name, age in ages.items()}
-        if not times:
-            return
+        # A process that has just been given mounts of its own has this one too, for as long as it lives, and the kernel
+        # goes on by the times that it knows.
+        if times:
+            wait_until(lambda: self._has(times, next(iter(ages))), "the disk to be let go of by everybody", 60)
+
+    def _has(self, times: Mapping[int, int], name: Name) -> bool:
+        """Write the times onto the disk; whether they are seen then, as one file's tell."""
         self.unmount()
         set_times(self.image, times)
         self.mount()
+        seen = os.lstat(self.path(name))
+        return int(seen.st_ctime) == times[seen.st_ino]
 
     def free_bytes(self) -> int:
         """What an ordinary user could still write."""

@@ -4,8 +4,10 @@
 set -eu
 
 PACKAGES="acl apt-utils attr borgbackup createrepo-c debian-archive-keyring docker-registry docker.io dpkg-dev e2fsprogs faketime gnupg
-  iproute2 logrotate mmdebstrap openssh-client openssh-server openssl procps pebble restic sudo systemd-container util-linux xz-utils zstd"
-SERVICES="docker.service docker.socket containerd.service docker-registry.service ssh.service ssh.socket logrotate.timer"
+  iproute2 logrotate mmdebstrap openssh-client openssh-server openssl procps pebble prometheus
+  prometheus-alertmanager restic sudo systemd-container util-linux xz-utils zstd"
+SERVICES="docker.service docker.socket containerd.service docker-registry.service ssh.service ssh.socket logrotate.timer
+  prometheus.service prometheus-alertmanager.service"
 GUARD=/usr/sbin/policy-rc.d
 
 is_installed() {

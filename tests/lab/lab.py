@@ -21,7 +21,7 @@ from tests.lab.wire import Wire
 
 PROGRAMS = (
     "systemd-nspawn", "mmdebstrap", "dpkg-deb", "dpkg-scanpackages", "apt-ftparchive", "mkfs.ext4", "debugfs",
-    "dockerd", "pebble", "ssh", "ssh-keygen", "nsenter", "gpg",
+    "dockerd", "pebble", "prometheus", "prometheus-alertmanager", "ssh", "ssh-keygen", "nsenter", "gpg",
 )  # fmt: skip
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,8 @@ import pytest
 from maintenancebot import app
 from maintenancebot.model import Host
 from maintenancebot.remote.local import LocalSession
+from tests.lab.disks import Disk, make_disk
+from tests.unit.disks import configure
 from tests.unit.engine.boxes import Box, can_make_boxes, cleanup, clock
 from tests.unit.places import Place, set_clock
 
@@ -50,3 +55,21 @@ def boxes(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict
 def box(boxes: dict[str, Box], place: Place) -> Box:
     place.list_hosts("web-1")
     return boxes["web-1"]
+
+
+@pytest.fixture
+def disk(box: Box, place: Place) -> Iterator[Disk]:
+    """A disk of the small host, 95 % full: half of it old logs that compress well, half of it nobody's to touch."""
+    if not shutil.which("mkfs.ext4"):
+        pytest.skip("makes file systems")
+    made = make_disk(box.base / "disk", size_mib=64)
+    (made.mount_point / ".maintenancebot").mkdir(mode=0o700)  # so that other tests' boxes hide it from themselves
+    (made.mount_point / "logs").mkdir()
+    (made.mount_point / "db").mkdir()
+    for number in range(10):
+        (made.mount_point / "logs" / f"{number}.log").write_bytes(b"a line of a log\n" * (2 * 2**20 // 16))
+    made.fill(int(3.2 * 2**20), "db/table")
+    subprocess.run(["sync", "-f", made.mount_point], check=True)  # else its figures still move while they are compared
+    configure(place, made)
+    yield made
+    subprocess.run(["umount", "-l", made.mount_point], check=True)

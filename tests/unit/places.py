@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from maintenancebot import app
+from maintenancebot.app import episodes, messages
 
 
 @dataclass
@@ -37,5 +38,6 @@ class Place:
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, clock: Callable[[], datetime]) -> None:
     """The real clock is read where a command begins; each of these modules has its name."""
-    for module in (app.context, app.maintenance, app.hosts, app.trash, app.remediation, app.records):
+    parts = (app.context, app.maintenance, app.hosts, app.trash, app.remediation, app.records, episodes, messages)
+    for module in parts:
         monkeypatch.setattr(module, "now", clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import threading
@@ -21,7 +22,7 @@ from maintenancebot.model import Reason, Report, State
 from maintenancebot.plan.document import Plan, plan_to_json
 from maintenancebot.report.document import report_from_json
 from maintenancebot.store import Store
-from maintenancebot.store.run_lock import RunLock
+from maintenancebot.store.leases import CYCLE
 from tests.unit.engine.boxes import Box, Told, cleanup, clock
 from tests.unit.places import Place, set_clock
 
@@ -231,8 +232,10 @@ def test_a_stopped_bot_looks_and_changes_nothing(box: Box, place: Place) -> None
 
 
 def test_a_second_run_beside_the_first_is_refused(box: Box, place: Place) -> None:
-    with RunLock(place.state_dir), pytest.raises(BusyError, match="another run is at work"):
-        run(place)
+    with Store.open(place.state_dir, create=True) as store:
+        store.leases.take(CYCLE, "a run of run first", at=clock(), seconds=60)
+        with pytest.raises(BusyError, match=rf"another run is at work \(process {os.getpid()}, a run of run first\)"):
+            run(place)
     assert (box.names(), box.executions) == (ALL, [])
 
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from maintenancebot import app
 from maintenancebot.engine.progress import Progress, Silent
@@ -22,7 +19,8 @@ from maintenancebot.errors import UsageError
 from maintenancebot.model import Reason, Report, State
 from maintenancebot.report.document import report_from_json
 from maintenancebot.report.exit_code import exit_code
-from tests.lab.disks import Disk, make_disk
+from tests.lab.disks import Disk
+from tests.unit.disks import configure, percent
 from tests.unit.engine.boxes import DAYS, Box, Told, cleanup, clock
 from tests.unit.places import Place, set_clock
 from tests.unit.test_app import run, states
@@ -192,32 +190,6 @@ def test_a_host_that_does_not_answer_is_in_the_report(
 # A full disk
 
 
-@pytest.fixture
-def disk(box: Box, place: Place) -> Iterator[Disk]:
-    """A disk of the small host, 95 % full: half of it old logs that compress well, half of it nobody's to touch."""
-    if not shutil.which("mkfs.ext4"):
-        pytest.skip("makes file systems")
-    made = make_disk(box.base / "disk", size_mib=64)
-    (made.mount_point / "logs").mkdir()
-    (made.mount_point / "db").mkdir()
-    for number in range(10):
-        (made.mount_point / "logs" / f"{number}.log").write_bytes(b"a line of a log\n" * (2 * MIB // 16))
-    made.fill(int(3.2 * MIB), "db/table")
-    configure(place, made)
-    yield made
-    subprocess.run(["umount", "-l", made.mount_point], check=True)
-
-
-def configure(place: Place, disk: Disk, ways: tuple[str, ...] = ("compressed",), **more: Any) -> None:
-    pattern = {"path": f"{disk.mount_point}/logs/*.log", "retention_days": 30}
-    deletion = {"allow": [f"{disk.mount_point}/logs"], **more.pop("deletion", {})}
-    task = {"name": "logs", "type": "cleanup", "patterns": [more.pop("pattern", pattern)]}
-    healing = {"target_percent": 85, "ways": list(ways)}
-    ssh = {"idle_timeout": 20}
-    settings = {"tasks": [task], "deletion": deletion, "remediation": {"disk": healing}, "ssh": ssh, **more}
-    place.config.write_text(yaml.safe_dump(settings))
-
-
 def heal(place: Place, mount: object, *, dry: bool = False, told: Progress | None = None) -> Report:
     command = app.remediate_disk_dry_run if dry else app.remediate_disk
     return command(place, "web-1", str(mount), told or Silent(), threading.Event())
@@ -227,11 +199,6 @@ def verdict(report: Report) -> tuple[State, Reason, int]:
     (host,) = report.hosts
     assert (host.state, host.reason) == (report.state, host.reason)
     return host.state, host.reason, exit_code(report)
-
-
-def percent(disk: Disk) -> int:
-    done = subprocess.run(["df", "--output=pcent", disk.mount_point], capture_output=True, text=True, check=True)
-    return int(done.stdout.split()[1].strip("%"))
 
 
 def test_a_full_disk_gets_below_its_target_and_the_figures_are_those_of_the_file_system(

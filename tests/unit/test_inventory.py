@@ -308,6 +308,23 @@ def test_selectors_of_the_configuration_are_checked_against_the_inventory(tmp_pa
     assert str(caught.value) == (f"{config}:2:56: task `a`: no host or group is called 'wbe-1'; did you mean 'web-1'?")
 
 
+@pytest.mark.parametrize(
+    ("group", "advice"),
+    [("wbe", "did you mean `web`?"), ("all", "`defaults.approval` is for all hosts")],
+)
+def test_groups_that_want_care_must_be_there(tmp_path, group, advice):
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"tasks:\n  - {{name: a, type: package_update, scope: all}}\nguards: {{autonomy: {{{group}: required}}}}\n"
+    )
+    hosts = tmp_path / "hosts.yaml"
+    hosts.write_text(FLEET)
+    with pytest.raises(ConfigurationError) as caught:
+        load_inventory(hosts, load_settings(config, {}))
+    assert str(caught.value).endswith(f"no group is called `{group}`; {advice}")
+    assert str(caught.value).startswith(f"{config}:3:")
+
+
 def test_every_key_is_documented():
     text = (ROOT / "docs" / "inventory.md").read_text()
     sources = get_args(get_args(AnySource)[0])

@@ -124,3 +124,15 @@ def test_every_way_of_a_full_disk_has_its_step_and_ends_when_enough_is_free() ->
     assert steps[4].args["for_space"] is True
     assert {step.task for step in steps} == {"remediate_disk"}
     assert not any("enough" in step.args for step in disk.steps(changes, SETTINGS, "/srv", None))
+
+
+@pytest.mark.parametrize(
+    ("form", "action"),
+    [("volume", Action.RESTORE_VOLUME), ("image", Action.RESTORE_IMAGE), ("gzip", Action.RESTORE_FILE)],
+)
+def test_what_is_no_file_comes_back_by_an_action_of_its_own(form: str, action: Action) -> None:
+    data = {"state": "held", "path": "volume pgdata", "form": form, form: {"name": "pgdata"}}
+    (item,) = items("web-1", [Finding("trash", "item", "i1", data)])
+    assert item.holds == ({} if form == "gzip" else {"name": "pgdata"})
+    (change,) = trash.restore_step(item, "other").changes
+    assert (change.action, change.name, change.object) == (action, "other", {"item": "i1", "to": "other"})

@@ -8,6 +8,7 @@ from maintenancebot.actions import logs, offload, trash, uploads
 from maintenancebot.catalog import Replies
 from maintenancebot.model import Action, Host, Json, Step, Undo
 from maintenancebot.plan.document import make_change
+from maintenancebot.remote import aws
 from maintenancebot.remote import object_store as object_store_client
 from maintenancebot.settings import Settings
 from tests.fakes.object_store import BUCKET, ENVIRONMENT, KEY_ID, REGION, SECRET, Front, object_store
@@ -24,7 +25,7 @@ def running() -> Iterator[Front]:
         patch.setattr(object_store_client, "READ_SECONDS", 1)
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        object_store_client._client.cache_clear()
+        aws.forget()
         yield front
 
 
@@ -235,9 +236,9 @@ def test_a_bucket_that_is_missing_is_said(front: Front) -> None:
 def test_a_controller_without_credentials_says_so(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    object_store_client._client.cache_clear()
+    aws.forget()
     found = begin(front)
-    object_store_client._client.cache_clear()
+    aws.forget()
     assert found["detail"] == "looking at the object: the controller has no credentials for it"
 
 

@@ -48,9 +48,10 @@ def test_hosts_by_group_and_tasks_with_their_hosts_are_told(files):
 
 
 def test_the_next_three_runs_have_weekday_zone_and_offset_through_a_clock_change():
-    settings = Settings.model_validate({"schedule": "0 3 * * 0", "timezone": "Europe/Berlin", "tasks": [TASK]})
+    berlin = {"schedule": "0 3 * * 0", "timezone": "Europe/Berlin", "tasks": [TASK]}
+    settings = Settings.model_validate({**berlin, "schedules": {"purge": None}})
     assert list(describe_runs(settings, NOW)) == [
-        "Next runs (0 3 * * 0, Europe/Berlin):",
+        "Next runs of the cycle (0 3 * * 0, Europe/Berlin), kept by `maintenancebot daemon`:",
         "  Sunday 2026-03-22 03:00 Europe/Berlin (UTC+01:00)",
         "  Sunday 2026-03-29 03:00 Europe/Berlin (UTC+02:00)",
         "  Sunday 2026-04-05 03:00 Europe/Berlin (UTC+02:00)",
@@ -61,6 +62,7 @@ def test_a_run_that_could_change_nothing_is_told():
     settings = Settings.model_validate(
         {
             "schedule": "0 3 * * *",
+            "schedules": {"purge": None},
             "tasks": [TASK],
             "window": {"days": ["sun"]},
             "freeze": [{"start": "2026-03-23", "end": "2026-03-24", "reason": "fair"}],
@@ -75,9 +77,19 @@ def test_a_run_that_could_change_nothing_is_told():
     assert list(describe_runs(open_on_sunday, NOW))[2].endswith("UTC+00:00), changes nothing: outside the window")
 
 
+def test_every_schedule_has_its_next_runs():
+    monitor = {"name": "certificates", "type": "monitor", "check": "certificate_expiry_days > 30"}
+    settings = Settings.model_validate({"schedule": "0 3 * * 0", "tasks": [TASK, monitor]})
+    assert [line for line in describe_runs(settings, NOW) if not line.startswith("  ")] == [
+        "Next runs of the cycle (0 3 * * 0, UTC), kept by `maintenancebot daemon`:",
+        "Next runs of the look at certificates (0 6 * * *, UTC), kept by `maintenancebot daemon`:",
+        "Next runs of the purge of the trash (30 4 * * *, UTC), kept by `maintenancebot daemon`:",
+    ]
+
+
 def test_without_a_schedule_that_is_said():
-    settings = Settings.model_validate({"tasks": [TASK]})
-    assert list(describe_runs(settings, NOW)) == ["Next runs: none, there is no schedule"]
+    settings = Settings.model_validate({"tasks": [TASK], "schedules": {"purge": None}})
+    assert list(describe_runs(settings, NOW)) == ["Next runs of the cycle: none, there is no `schedule`"]
 
 
 def test_the_bundled_files_pass(monkeypatch):

@@ -6,11 +6,13 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from maintenancebot import app
 from maintenancebot.cli import guards
 from maintenancebot.cli.options import Options
 from maintenancebot.errors import StoreError, UsageError
+from maintenancebot.settings.sections import Guards
 from maintenancebot.store import Store
-from tests.unit.store.examples import request
+from tests.unit.store.examples import request, steps
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def test_stop_holds_until_resume(options: Options) -> None:
     assert stopped(options) == "disk swap"
     resumed = call(options, guards.resume_command)
     assert (resumed.exit_code, stopped(options)) == (0, "")
-    assert resumed.output == f"Resumed; {guards.person()} had stopped it: disk swap\n"
+    assert resumed.output == f"Resumed; {app.person()} had stopped it: disk swap\n"
 
 
 def test_resume_of_what_was_not_stopped_says_so(options: Options) -> None:
@@ -100,7 +102,7 @@ def test_a_decision_is_kept(options: Options, word: str, state: str) -> None:
     digest = waiting(options)
     assert call(options, guards.approvals_group, word, digest[:12]).output == f"Plan {digest[:12]} is {state}.\n"
     [row] = json.loads(call(options, guards.approvals_group, "list", "--json").output)["approvals"]
-    assert (row["state"], row["decided_by"]) == (state, guards.person())
+    assert (row["state"], row["decided_by"]) == (state, app.person())
     again = call(options, guards.approvals_group, word, digest[:12])
     assert isinstance(again.exception, UsageError)
 
@@ -117,4 +119,62 @@ def test_who_used_sudo_is_named(monkeypatch: pytest.MonkeyPatch, user: str, expe
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr("os.getuid", lambda: 0)
     monkeypatch.setenv("SUDO_USER", user)
-    assert guards.person() == expected
+    assert app.person() == expected
+
+
+def open_breakers(options: Options) -> None:
+    """The rule's and the fleet's breaker open, by the real clock."""
+    assert options.state_dir is not None
+    with Store.open(options.state_dir, create=True) as store:
+        for host in ("web-1", "web-2", "web-3"):
+            rules = Guards(breaker_fleet_hosts=3, breaker_failures=9)
+            store.breakers.learn("run", host, (), {"cleanup": False}, rules=rules, at=datetime.now(UTC))
+
+
+def listed(options: Options) -> list[tuple[str, str, str]]:
+    rows = json.loads(call(options, guards.breakers_group, "--json").output)["breakers"]
+    return [(row["scope"], row["name"], row["state"]) for row in rows]
+
+
+def test_breakers_are_listed_with_their_state(options: Options) -> None:
+    open_breakers(options)
+    hosts = [("host", f"web-{number}", "closed") for number in (1, 2, 3)]
+    assert listed(options) == [("fleet", "all", "open"), *hosts, ("rule", "cleanup", "open")]
+    assert "cleanup" in call(options, guards.breakers_group).output
+
+
+def test_one_or_all_breakers_are_closed_and_that_is_audited(options: Options) -> None:
+    open_breakers(options)
+    said = call(options, guards.breakers_group, "reset", "rule", "cleanup")
+    assert (said.exit_code, said.output) == (0, "Closed: rule cleanup\n")
+    assert ("fleet", "all", "open") in listed(options)
+    assert "Closed: fleet all" in call(options, guards.breakers_group, "reset").output
+    assert listed(options) == []
+    assert call(options, guards.breakers_group, "reset").output == "All breakers were closed.\n"
+    assert options.state_dir is not None
+    with Store.open_readonly(options.state_dir) as store:
+        assert store.audit.verify().rows == 7
+
+
+def test_a_breaker_that_counts_nothing_cannot_be_closed(options: Options) -> None:
+    open_breakers(options)
+    assert call(options, guards.breakers_group, "reset", "rule").exit_code == 2
+    assert isinstance(call(options, guards.breakers_group, "reset", "rule", "verify").exception, UsageError)
+
+
+def test_the_budget_says_what_was_made_and_what_is_left(options: Options, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "guards: {actions_per_hour: 10, actions_per_day: 3}\n"
+        'tasks: [{name: logs, type: cleanup, patterns: [{path: "/var/log/**/*.log", retention_days: 30}]}]\n'
+    )
+    limited = Options(config=config, state_dir=options.state_dir)
+    assert options.state_dir is not None
+    with Store.open(options.state_dir, create=True) as store:
+        store.intents.record("run", "web-1", "d" * 64, steps("web-1", 4), at=datetime.now(UTC))
+    rows = json.loads(call(limited, guards.budget_command, "--json").output)["budgets"]
+    assert rows == [
+        {"span": "hour", "changes": 4, "limit": 10, "left": 6},
+        {"span": "day", "changes": 4, "limit": 3, "left": 0},
+    ]
+    assert "hour" in call(limited, guards.budget_command).output

@@ -90,3 +90,11 @@ def test_the_form_fits_standard_error_and_the_options(monkeypatch: pytest.Monkey
     monkeypatch.setattr("sys.stderr", Terminal())
     assert isinstance(make_progress(Options()), Bar)
     assert isinstance(make_progress(Options(quiet=True)), Silent)
+
+
+def test_what_a_host_waits_for_is_told_at_once_and_what_it_does_is_not() -> None:
+    stream = io.StringIO()
+    lines = Lines(stream)
+    lines.host("web-1", None, "probing")
+    lines.host("web-1", None, "waits for changes of run a\nb (process 7)")
+    assert stream.getvalue() == "web-1: waits for changes of run a\\nb (process 7)\n"

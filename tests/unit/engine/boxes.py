@@ -15,15 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from maintenancebot.actions import logs
+from maintenancebot.catalog import Answers
+from maintenancebot.engine import applying
+from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.cycle import Selected
+from maintenancebot.engine.holding import Holding
+from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.probing import Looked
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import RemoteError
-from maintenancebot.model import Action, Change, Host, Reason, State, Step, Undo
+from maintenancebot.model import Action, Change, Host, Outcome, Reason, State, Step, Undo
 from maintenancebot.plan.document import make_change
+from maintenancebot.policy.budgets import Limits
 from maintenancebot.remote import bundle
 from maintenancebot.remote.local import LocalExecution, LocalSession
 from maintenancebot.settings import Settings
+from maintenancebot.store import Store
 
 DAYS = 40
 RUN = "20261121T120000Z-abcdef"
@@ -166,6 +173,19 @@ def work(boxes: Sequence[Box], rules: Settings | None = None, run_id: str = RUN,
         return by_name[host.name].session()
 
     return Work(run_id, rules or settings(), connect, clock, told or Told(), threading.Event(), len(boxes))
+
+
+def ledger_of(store: Store, run_id: str = RUN, digest: str = "d" * 64, limits: Limits | None = None) -> Ledger:
+    """What a run writes down, by the clock of the boxes."""
+    return Ledger(Holding(store, work([], run_id=run_id)), digest, limits)
+
+
+def apply_held(
+    host: Host, machine_id: str, steps: Sequence[Step], acting: Mapping[str, Answers], ledger: Ledger, brakes: Brakes
+) -> dict[str, Outcome]:
+    """Make the steps while the host is held, as a run does."""
+    with ledger.holding.host(host.name, "a test", wait=20):
+        return applying.apply(host, machine_id, steps, acting, brakes._work, ledger, brakes)
 
 
 class NoRefresh:

@@ -24,7 +24,7 @@ from maintenancebot.model import Action, Change, Host, Json, Outcome, Reason, St
 from maintenancebot.plan.document import TaskPlan, make_change
 from maintenancebot.remote.session import Session
 from maintenancebot.store import Store
-from tests.unit.engine.boxes import DAYS, RUN, Box, Told, cleanup, clock, settings, work
+from tests.unit.engine.boxes import DAYS, Box, Told, apply_held, cleanup, clock, ledger_of, settings, work
 from tests.unit.engine.scripted import Frame, Scripted, facts
 
 DIGEST = "d" * 64
@@ -38,7 +38,7 @@ MOVES = {"logs": SUBJECTS[TaskType.CLEANUP].actions}
 
 @pytest.fixture
 def ledger(store: Store) -> Ledger:
-    return Ledger(store, RUN, DIGEST, clock)
+    return ledger_of(store)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def make(
     **limits: Any,
 ) -> dict[str, Outcome]:
     """Make the steps with brakes of the test's choice."""
-    return applying.apply(host, machine_id, steps, acting, surroundings, ledger, Brakes(surroundings, ledger, **limits))
+    return apply_held(host, machine_id, steps, acting, ledger, Brakes(surroundings, ledger, **limits))
 
 
 def apply(
@@ -151,8 +151,9 @@ def test_a_signal_ends_after_the_change_in_hand(full_box: Box, ledger: Ledger, t
     assert open_names(store) == []
 
 
-def test_the_fleets_budget_holds_until_the_last_change(full_box: Box, ledger: Ledger, told: Told, store: Store) -> None:
-    assert apply(full_box, ledger, told, budget=4) == [DONE] * 4 + [(State.SKIPPED, Reason.BUDGET_SPENT)] * 2
+def test_the_fleets_budget_holds_until_the_last_change(full_box: Box, told: Told, store: Store) -> None:
+    limited = ledger_of(store, limits=settings(guards={"actions_per_hour": 4}).guards)
+    assert apply(full_box, limited, told) == [DONE] * 4 + [(State.SKIPPED, Reason.BUDGET_SPENT)] * 2
     assert (full_box.names(), open_names(store)) == (FILES[4:], [])
 
 
@@ -184,7 +185,7 @@ def test_a_host_that_nobody_waits_for_any_more_is_changed_no_further(full_box: B
     brakes = Brakes(surroundings, ledger)
     told.after = lambda host, name: brakes.overdue(host)
     steps = full_box.steps(*FILES)
-    made = applying.apply(full_box.host, full_box.machine_id, steps, MOVES, surroundings, ledger, brakes)
+    made = apply_held(full_box.host, full_box.machine_id, steps, MOVES, ledger, brakes)
     assert [made[step.changes[0].id].reason for step in steps] == [Reason.VERIFIED] + [Reason.DEADLINE] * 5
     assert full_box.names() == FILES[1:]
 
@@ -204,13 +205,13 @@ class Failing:
     """Stands where the ledger meets the store: nothing more can be written after some calls."""
 
     def __init__(self, store: Store, good: int) -> None:
-        self.guard, self.audit = store.guard, store.audit
+        self.guard, self.audit, self.leases = store.guard, store.audit, store.leases
         self._intents, self._good = store.intents, good
         self.intents = self
 
-    def record(self, *words: Any, **more: Any) -> None:
+    def record(self, *words: Any, **more: Any) -> list[Step]:
         self._spend()
-        self._intents.record(*words, **more)
+        return self._intents.record(*words, **more)
 
     def close(self, *words: Any, **more: Any) -> None:
         self._spend()
@@ -227,7 +228,7 @@ def test_a_record_that_cannot_be_written_ends_it_after_the_change_it_was_about(
     written: int, full_box: Box, told: Told, store: Store
 ) -> None:
     failing: Any = Failing(store, 1 + written)
-    states = apply(full_box, Ledger(failing, RUN, DIGEST, clock), told)
+    states = apply(full_box, ledger_of(failing), told)
     assert states == [DONE] * (written + 1) + [(State.SKIPPED, Reason.AUDIT_UNWRITABLE)] * (5 - written)
     assert full_box.names() == FILES[written + 1 :]
     assert open_names(store) == FILES[written:], "what has no record stays open for the next start"
@@ -235,7 +236,7 @@ def test_a_record_that_cannot_be_written_ends_it_after_the_change_it_was_about(
 
 def test_without_a_written_intent_nobody_even_connects(full_box: Box, told: Told, store: Store) -> None:
     failing: Any = Failing(store, 0)
-    assert apply(full_box, Ledger(failing, RUN, DIGEST, clock), told) == [(State.SKIPPED, Reason.AUDIT_UNWRITABLE)] * 6
+    assert apply(full_box, ledger_of(failing), told) == [(State.SKIPPED, Reason.AUDIT_UNWRITABLE)] * 6
     assert full_box.executions == []
     assert full_box.names() == FILES
 
@@ -247,7 +248,7 @@ def test_one_record_that_is_lost_stops_every_host_even_when_the_disk_has_space_a
     for one in boxes:
         one.write(*FILES)
     second_began, first_ended = threading.Event(), threading.Event()
-    ledger = Ledger(store, RUN, DIGEST, clock)
+    ledger = ledger_of(store)
     close = store.intents.close
 
     def once(*words: Any, **more: Any) -> None:
@@ -287,7 +288,7 @@ def test_a_database_that_another_process_keeps_locked_ends_it(
     busy = sqlite3.connect(tmp_path / "state" / "state.db", isolation_level=None, check_same_thread=False)
     told.after = lambda host, name: busy.execute("BEGIN IMMEDIATE") if len(told.steps) == 3 else None
     with Store.open(tmp_path / "state", create=False) as other:
-        states = apply(full_box, Ledger(other, RUN, DIGEST, clock), told)
+        states = apply(full_box, ledger_of(other), told)
     busy.close()
     assert states == [DONE] * 3 + [(State.SKIPPED, Reason.AUDIT_UNWRITABLE)] * 3
     assert full_box.names() == FILES[3:]

@@ -7,14 +7,12 @@ from typing import Any
 import pytest
 
 from maintenancebot.actions import trash
-from maintenancebot.engine import applying
 from maintenancebot.engine.brakes import Brakes
-from maintenancebot.engine.ledger import Ledger
 from maintenancebot.model import Action, Host, Json, Outcome, Reason, State, Step, Undo
 from maintenancebot.plan.document import make_change
 from maintenancebot.settings import Settings
 from maintenancebot.store import Store
-from tests.unit.engine.boxes import DAYS, RUN, clock, work
+from tests.unit.engine.boxes import DAYS, apply_held, clock, ledger_of, work
 from tests.unit.engine.scripted import Frame, Scripted, facts
 
 CHANGE = make_change("web-9", "trash", Action.QUARANTINE_FILE, name="/x", identity={"path": "/x"}, undo=Undo.TRASH)
@@ -48,22 +46,22 @@ def ask(**question: Any) -> list[Frame]:
 
 
 def apply(store: Store, actor: Actor, *frames: Frame, stopped: bool = False, ctrl_c: bool = False) -> Outcome:
-    ledger = Ledger(store, RUN, "d" * 64, clock)
+    ledger = ledger_of(store)
     surroundings = replace(work([]), connect=lambda host: Scripted(facts(), *frames, ahead_seconds=DAYS * 86400))
     brakes = Brakes(surroundings, ledger)
     if stopped:
-        plain = brakes.objection
-        brakes.objection = lambda host, count: plain(host, count) if count else Reason.STOPPED  # type: ignore[method-assign]
+        said_first = iter([Reason.NONE])  # to the step; after that the switch is thrown
+        brakes.objection = lambda host: next(said_first, Reason.STOPPED)  # type: ignore[method-assign]
     if ctrl_c:
         permitted = brakes.objection
 
-        def objection(host: Host, count: int) -> Reason:
-            said = permitted(host, count)
+        def objection(host: Host) -> Reason:
+            said = permitted(host)
             surroundings.stop.set()  # right after the step was begun
             return said
 
         brakes.objection = objection  # type: ignore[method-assign]
-    made = applying.apply(Host("web-9", "local"), "f" * 32, [STEP], {"trash": actor}, surroundings, ledger, brakes)
+    made = apply_held(Host("web-9", "local"), "f" * 32, [STEP], {"trash": actor}, ledger, brakes)
     return made[CHANGE.id]
 
 
@@ -104,11 +102,11 @@ def test_what_completes_the_change_in_hand_is_answered_after_an_interruption(sto
 def test_the_kill_switch_forbids_even_that(store: Store) -> None:
     actor = Actor()
     store.guard.stop("wait", "ann", at=clock())
-    ledger = Ledger(store, RUN, "d" * 64, clock)
-    assert ledger.objection() is Reason.STOPPED
+    ledger = ledger_of(store)
+    assert ledger.objection("web-9") is Reason.STOPPED
 
     class Heedless(Brakes):
-        def objection(self, host: Host, changes: int) -> Reason:
+        def objection(self, host: Host) -> Reason:
             return Reason.NONE  # the step was permitted before the switch was thrown
 
     surroundings = replace(
@@ -116,5 +114,5 @@ def test_the_kill_switch_forbids_even_that(store: Store) -> None:
         connect=lambda host: Scripted(facts(), *BEGUN, *ask(ask="roll_back"), ENDED, ahead_seconds=DAYS * 86400),
     )
     brakes = Heedless(surroundings, ledger)
-    applying.apply(Host("web-9", "local"), "f" * 32, [STEP], {"trash": actor}, surroundings, ledger, brakes)
+    apply_held(Host("web-9", "local"), "f" * 32, [STEP], {"trash": actor}, ledger, brakes)
     assert actor.asked == []

@@ -13,7 +13,6 @@ import pytest
 from maintenancebot.engine import cycle, guards
 from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.cycle import Judged, Seen, Selected
-from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.probing import Looked
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import RemoteError
@@ -22,7 +21,18 @@ from maintenancebot.plan.document import HostPlan, Plan, TaskPlan, make_change
 from maintenancebot.remote.local import LocalSession
 from maintenancebot.settings import Settings
 from maintenancebot.store import Store
-from tests.unit.engine.boxes import RUN, Box, NoRefresh, Told, cleanup, clock, settings, verify, work
+from tests.unit.engine.boxes import (
+    RUN,
+    Box,
+    NoRefresh,
+    Told,
+    cleanup,
+    clock,
+    ledger_of,
+    settings,
+    verify,
+    work,
+)
 from tests.unit.engine.scripted import Frame, Scripted, ended, facts, finding
 
 LIAR = Host("liar", "local", connection="local")
@@ -70,7 +80,7 @@ def beside(box: Box, *frames: Frame, told: Told | None = None) -> Work:
 def make(fleet: tuple[Selected, ...], judged: Judged, surroundings: Work, store: Store) -> Judged:
     """Make what was allowed, with the brakes of a run."""
     plan = judged.seen.plan
-    ledger = Ledger(store, RUN, plan.digest, clock)
+    ledger = ledger_of(store, digest=plan.digest)
     return cycle.make(fleet, judged, surroundings, ledger, Brakes(surroundings, ledger, expires_at=plan.expires_at))
 
 

@@ -10,18 +10,16 @@ from typing import Any
 import pytest
 
 from maintenancebot.actions import logs, trash
-from maintenancebot.engine import applying
 from maintenancebot.engine import trash as engine_trash
 from maintenancebot.engine.brakes import Brakes
-from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.work import Work
 from maintenancebot.model import Action, Outcome, Reason, State, Step, Undo
 from maintenancebot.plan.document import make_change
-from maintenancebot.remote import object_store as object_store_client
+from maintenancebot.remote import aws
 from maintenancebot.settings import Settings
 from maintenancebot.store import Store
 from tests.fakes.object_store import BUCKET, ENVIRONMENT, KEY_ID, REGION, SECRET, Front, object_store
-from tests.unit.engine.boxes import RUN, Box, clock, settings, work
+from tests.unit.engine.boxes import Box, apply_held, ledger_of, settings, work
 
 SIZE = 20 * 2**20 + 1
 
@@ -30,7 +28,7 @@ SIZE = 20 * 2**20 + 1
 def front(monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    object_store_client._client.cache_clear()
+    aws.forget()
     with object_store() as running:
         yield running
 
@@ -47,10 +45,10 @@ class Fleet:
         box.write("a.log", content=self.content)
 
     def apply(self, step: Step) -> Outcome:
-        ledger = Ledger(self.store, RUN, "d" * 64, clock)
+        ledger = ledger_of(self.store)
         acting: dict[str, Any] = {"logs": logs, "trash": trash}
         host, machine = self.box.host, self.box.machine_id
-        made = applying.apply(host, machine, [step], acting, self.work, ledger, Brakes(self.work, ledger))
+        made = apply_held(host, machine, [step], acting, ledger, Brakes(self.work, ledger))
         return made[step.changes[0].id]
 
     def move(self) -> Outcome:

@@ -13,7 +13,6 @@ import pytest
 
 from maintenancebot.engine import applying, probing
 from maintenancebot.engine.brakes import Brakes
-from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.probing import Looked
 from maintenancebot.engine.progress import Silent
 from maintenancebot.engine.work import Work
@@ -21,7 +20,7 @@ from maintenancebot.model import Host, Outcome, Reason, State
 from maintenancebot.plan.document import change_to_json
 from maintenancebot.remote.local import LocalSession
 from maintenancebot.store import Store
-from tests.unit.engine.boxes import Box, cleanup, clock, settings, verify, work
+from tests.unit.engine.boxes import Box, apply_held, cleanup, clock, ledger_of, settings, verify, work
 from tests.unit.engine.scripted import Frame, Scripted, ended, facts, finding
 
 HOST = Host("web-9", "local", connection="local")
@@ -174,10 +173,10 @@ def test_what_became_of_unfinished_changes_is_told_with_the_look(box: Box) -> No
     box.write("moved.log", "left.log", "changed.log", "gone.log")
     changes = [box.change(name) for name in ("moved.log", "left.log", "changed.log", "gone.log")]
     with Store.open(box.base / "state", create=True) as store:
-        ledger = Ledger(store, "run", "d" * 64, clock)
+        ledger = ledger_of(store)
         steps = box.steps("moved.log")
         acting, surroundings = applying.actors(settings().tasks), work([box])
-        applying.apply(box.host, box.machine_id, steps, acting, surroundings, ledger, Brakes(surroundings, ledger))
+        apply_held(box.host, box.machine_id, steps, acting, ledger, Brakes(surroundings, ledger))
     (box.logs / "changed.log").write_bytes(b"other")
     (box.logs / "gone.log").unlink()
 

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from maintenancebot.engine import probing, reboots
-from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import RemoteError
 from maintenancebot.model import Action, Host, Outcome, Reason, State, Step, Undo
 from maintenancebot.plan.document import make_change
 from maintenancebot.store import Store
-from tests.unit.engine.boxes import RUN, clock, work
+from tests.unit.engine.boxes import ledger_of, work
 from tests.unit.engine.scripted import FACTS, Frame, Scripted, ended, facts
 
 HOST = Host("web-1", "192.0.2.1")
@@ -48,10 +47,11 @@ def surroundings(frames: list[Frame] | None) -> Work:
 
 
 def follow(store: Store, about: Work) -> Outcome:
-    ledger = Ledger(store, RUN, "d" * 64, clock)
-    ledger.intend("web-1", MACHINE, [STEP])
+    ledger = ledger_of(store)
     made = {REBOOT.id: ANNOUNCED}
-    reboots.follow(HOST, MACHINE, [STEP], made, about, ledger)
+    with ledger.holding.host("web-1", "a test"):
+        ledger.intend("web-1", MACHINE, [STEP])
+        reboots.follow(HOST, MACHINE, [STEP], made, about, ledger)
     return made[REBOOT.id]
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from maintenancebot.engine import applying, cycle, reconcile
 from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.cycle import Seen, Selected
-from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.probing import Looked
 from maintenancebot.model import Outcome, Reason, State
 from maintenancebot.plan.document import Plan
 from maintenancebot.store import Store
-from tests.unit.engine.boxes import Box, NoRefresh, clock, settings, work
+from tests.unit.engine.boxes import Box, NoRefresh, apply_held, clock, ledger_of, settings, work
 from tests.unit.store.examples import done
 
 EARLIER = "20261101T030000Z-aaaaaa"
@@ -25,16 +24,16 @@ def broken_off(box: Box, store: Store, made: str, lost: str) -> None:
     store.intents.record(EARLIER, box.host.name, "d" * 64, steps, at=clock(), machine_id=box.machine_id)
     acting, surroundings = applying.actors(settings().tasks), work([box], run_id=EARLIER)
     with Store.open(box.base / "other", create=True) as elsewhere:
-        ledger = Ledger(elsewhere, EARLIER, "d" * 64, clock)
+        ledger = ledger_of(elsewhere, EARLIER)
         brakes = Brakes(surroundings, ledger)
-        applying.apply(box.host, box.machine_id, steps[:1], acting, surroundings, ledger, brakes)
+        apply_held(box.host, box.machine_id, steps[:1], acting, ledger, brakes)
 
 
 def look(store: Store, *boxes: Box, away: tuple[Box, ...] = ()) -> list[str]:
     """Look at the fleet as a run does, and settle what was open."""
     fleet = [Selected(box.host, settings().tasks) for box in (*boxes, *away)]
     surroundings = work(boxes)
-    found = reconcile.unfinished(store, [item.host.name for item in fleet])
+    found = reconcile.unfinished(store, [item.host.name for item in fleet], clock())
     changes = reconcile.changes(found)
     seen = cycle.look(fleet, surroundings, configuration="c", refresh=NoRefresh(), machine_ids={}, unfinished=changes)
     return reconcile.settle(store, found, seen, surroundings)
@@ -80,7 +79,7 @@ def test_a_dry_run_tells_and_records_nothing(box: Box, store: Store, tmp_path: P
 
 
 def settle(store: Store, looked: dict[str, Looked]) -> list[str]:
-    found = reconcile.unfinished(store, ["web-1", "web-2"])
+    found = reconcile.unfinished(store, ["web-1", "web-2"], clock())
     return reconcile.settle(store, found, Seen(Plan("run", clock(), clock(), "c", ()), looked), work([]))
 
 
@@ -108,7 +107,7 @@ def test_only_the_chosen_hosts_are_taken_up(box: Box, store: Store) -> None:
     box.write("1.log")
     for host in ("web-1", "web-3"):
         store.intents.record(EARLIER, host, "d" * 64, box.steps("1.log"), at=clock())
-    assert set(reconcile.unfinished(store, ["web-1"])) == {"web-1"}
+    assert set(reconcile.unfinished(store, ["web-1"], clock())) == {"web-1"}
     assert settle(store, {}) == [words("1.log", "the host could not be asked")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from maintenancebot.engine import remediation
 from maintenancebot.errors import RemoteError
 from maintenancebot.model import Action, ChangeReport, HostReport, Reason, State, TaskReport, TaskType, Undo
-from maintenancebot.plan.document import make_change
+from maintenancebot.plan.document import TaskPlan, make_change
 from maintenancebot.plan.filesystem import Disk, Measure, told
+from maintenancebot.settings import Way
 from tests.unit.engine.boxes import Box, settings, work
 from tests.unit.engine.scripted import Scripted, ended, facts
 
@@ -48,7 +50,7 @@ DONE, LEFT = change(State.DONE), change(State.NOTHING, Reason.TARGET_MET)
         (79, (DONE, change(State.SKIPPED, Reason.CHANGED_SINCE)), (State.DONE, Reason.VERIFIED)),
         (79, (LEFT,), (State.NOTHING, Reason.TARGET_MET)),
         (80, (DONE, LEFT), (State.FAILED, Reason.NOT_ENOUGH)),
-        (95, (DONE,), (State.FAILED, Reason.NOT_ENOUGH)),
+        (95, (DONE,), (State.FAILED, Reason.NO_EFFECT)),
         (95, (change(State.SKIPPED, Reason.IN_USE),), (State.FAILED, Reason.NOT_ENOUGH)),
         (90, (DONE, change(State.SKIPPED, Reason.STOPPED)), (State.SKIPPED, Reason.STOPPED)),
         (90, (change(State.WAITING, Reason.BLAST_RADIUS),), (State.WAITING, Reason.BLAST_RADIUS)),
@@ -127,3 +129,46 @@ def test_a_name_that_is_no_mount_point_is_no_success(reason: str, state: State) 
 def test_a_host_that_cannot_be_reached_has_no_plan(box: Box) -> None:
     looked = remediation.diagnose(replace(box.host, name="away"), "/srv", (), work([box]))
     assert (looked.plan, looked.reason) == (None, Reason.UNREACHABLE)
+
+
+class Reversed:
+    def order(self, ways: Sequence[Way], disk: Disk) -> Sequence[Way]:
+        return ways[::-1]
+
+
+class Wider:
+    def order(self, ways: Sequence[Way], disk: Disk) -> Sequence[Way]:
+        return [*ways, Way.PURGE]
+
+
+class Narrower:
+    def order(self, ways: Sequence[Way], disk: Disk) -> Sequence[Way]:
+        return ways[1:]
+
+
+class Broken:
+    def order(self, ways: Sequence[Way], disk: Disk) -> Sequence[Way]:
+        raise RuntimeError
+
+
+def test_a_ranking_may_only_exchange_the_order_of_the_ways() -> None:
+    rules = settings(remediation={"disk": {"ways": ["package_cache", "journal"]}})
+    as_they_are = (Way.PACKAGE_CACHE, Way.JOURNAL)
+    assert remediation.ranked(rules, disk(95), Reversed()).remediation.disk.ways == as_they_are[::-1]
+    for ranking in (remediation.AsConfigured(), Wider(), Narrower(), Broken()):
+        assert remediation.ranked(rules, disk(95), ranking).remediation.disk.ways == as_they_are
+
+
+def test_what_was_tried_is_not_planned_again() -> None:
+    made = [
+        make_change("web-1", "t", Action.PURGE_ITEM, name=f"/srv/{name}", identity={"n": name}, undo=Undo.NONE)
+        for name in "ab"
+    ]
+    facts = {"is_enough": True}
+    planned = TaskPlan("t", TaskType.CLEANUP, State.PLANNED, detail="/srv: 95 %", changes=tuple(made), facts=facts)
+    assert remediation.untried(planned, frozenset()) is planned
+    left = remediation.untried(planned, frozenset({made[0].id}))
+    assert (left.changes, left.state, left.facts["is_enough"]) == ((made[1],), State.PLANNED, False)
+    nothing = remediation.untried(planned, frozenset(one.id for one in made))
+    assert (nothing.changes, nothing.state, nothing.reason) == ((), State.FAILED, Reason.NOT_ENOUGH)
+    assert nothing.detail == "/srv: 95 %; all that is allowed was tried"

@@ -13,7 +13,6 @@ import pytest
 from maintenancebot.catalog import SUBJECTS
 from maintenancebot.engine import waves
 from maintenancebot.engine.brakes import Brakes
-from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.making import Job
 from maintenancebot.engine.waves import Turn
 from maintenancebot.errors import RemoteError
@@ -21,7 +20,7 @@ from maintenancebot.model import Action, Host, Outcome, Reason, State, Step, Tas
 from maintenancebot.plan.document import make_change
 from maintenancebot.settings import Waves
 from maintenancebot.store import Store
-from tests.unit.engine.boxes import RUN, clock, work
+from tests.unit.engine.boxes import clock, ledger_of, work
 from tests.unit.engine.scripted import Frame, Scripted, facts
 
 ACTING = {
@@ -73,7 +72,7 @@ def _step(host: str, task: str, action: Action, op: str) -> Step:
 
 def make(ward: Ward, turns: list[Turn], store: Store, down: frozenset[str] = frozenset()) -> dict[str, list[Outcome]]:
     surroundings = replace(work([]), connect=ward.connect, now=lambda: datetime.now(UTC))
-    ledger = Ledger(store, RUN, "d" * 64, clock)
+    ledger = ledger_of(store)
     made = waves.make(turns, down, surroundings, ledger, Brakes(surroundings, ledger))
     return {name: list(outcomes.values()) for name, outcomes in made.items()}
 
@@ -156,7 +155,7 @@ def test_the_plan_says_who_is_first(count: int, words: str) -> None:
 def test_the_rest_after_an_interrupted_host_is_interrupted_too(store: Store) -> None:
     ward = Ward(h0=State.FAILED)
     surroundings = replace(work([]), connect=ward.connect, now=lambda: datetime.now(UTC))
-    ledger = Ledger(store, RUN, "d" * 64, clock)
+    ledger = ledger_of(store)
     turns = [ward.turn(f"h{n}", Waves()) for n in range(3)]
     brakes = Brakes(surroundings, ledger)
     surroundings.progress.after = lambda host, name: surroundings.stop.set()  # type: ignore[attr-defined]

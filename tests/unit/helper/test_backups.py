@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from maintenancebot.helper import backups, copies, streams, tools
+from maintenancebot.helper import backup_files, backups, copies, streams, tools, verdicts
+from maintenancebot.helper.wanted import Wanted
 
 NOW = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
 HOUR = 3600
@@ -44,6 +45,9 @@ class Quiet:
     def alive(self, doing):
         pass
 
+    def flush(self):
+        pass
+
 
 def put(path: Path, data: bytes, age_hours: float = 3) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,9 +66,9 @@ def tar_of(*names: str, mode: str = "w") -> bytes:
     return buffer.getvalue()
 
 
-def check(pattern, min_bytes=1, max_age_hours=24, **limits):
+def check(pattern, min_bytes=1, max_age_hours=24, contains=(), **limits):
     out = Quiet()
-    source = {"type": "files", "name": "db", "path": str(pattern), "min_bytes": min_bytes}
+    source = {"type": "files", "name": "db", "path": str(pattern), "min_bytes": min_bytes, "contains": contains}
     result = backups.probe({"sources": [source], "max_age_hours": max_age_hours, "now": NOW, **limits}, out)
     assert result.state == "ok"
     return out.found[0][2]
@@ -104,7 +108,7 @@ class TestGoodCopies:
     def test_are_read_to_the_end(self, tmp_path, name, data, content):
         put(tmp_path / name, data)
         found = check(tmp_path / name)
-        assert (found["verdict"], found["level"], found["evidence"]["content"]) == ("ok", "data_read", content)
+        assert (found["verdict"], found["level"], found["evidence"]["content"]) == ("ok", "readable", content)
 
     def test_tar_entries_are_counted(self, tmp_path):
         put(tmp_path / "x.tar", tar_of("a", "b" * 180, "c"))
@@ -141,13 +145,13 @@ class TestGoodCopies:
             archive.writestr("a", b"x" * 10000)
         put(tmp_path / "x.zip", buffer.getvalue())
         found = check(tmp_path / "x.zip")
-        assert (found["verdict"], found["level"], found["evidence"]["bytes"]) == ("ok", "data_read", 10000)
+        assert (found["verdict"], found["level"], found["evidence"]["bytes"]) == ("ok", "readable", 10000)
 
     @pytest.mark.skipif(shutil.which("zstd") is None, reason="no zstd here")
     def test_zstd_is_read_through_the_hosts_program(self, tmp_path):
         packed = subprocess.run(["zstd", "-qc"], input=PG_DUMP, stdout=subprocess.PIPE, check=True).stdout
         put(tmp_path / "x.sql.zst", packed)
-        assert check(tmp_path / "x.sql.zst")["level"] == "data_read"
+        assert check(tmp_path / "x.sql.zst")["level"] == "readable"
         put(tmp_path / "x.sql.zst", packed[:-20])
         assert verdict(tmp_path / "x.sql.zst") == ("bad", "damaged")
 
@@ -162,21 +166,21 @@ class TestGoodCopies:
         began = time.monotonic()
         found = check(tmp_path / "x.sql.zst", source_seconds=1)
         assert time.monotonic() - began < 6
-        assert found["level"] == "size"
+        assert found["level"] == "fresh"
         assert "needs more time" in found["notes"][0]
 
     @as_root
     def test_an_unknown_format_never_claims_more_than_its_size(self, tmp_path):
         put(tmp_path / "x.gpg", os.urandom(5000))
         found = check(tmp_path / "x.gpg")
-        assert (found["verdict"], found["level"]) == ("ok", "size")
+        assert (found["verdict"], found["level"]) == ("ok", "complete")
         assert found["notes"] == ["no known format: only its size was checked"]
 
     @as_root
-    def test_beyond_the_budget_the_level_stops_at_the_structure(self, tmp_path):
+    def test_beyond_the_budget_its_end_was_not_seen(self, tmp_path):
         put(tmp_path / "x.tar.gz", gzip.compress(tar_of(*"abcdefghij" * 60)))
         found = check(tmp_path / "x.tar.gz", source_bytes=1_000_000)
-        assert (found["verdict"], found["level"]) == ("ok", "structure")
+        assert (found["verdict"], found["level"]) == ("ok", "fresh")
         assert found["notes"] == ["read only in part: the rest needs more bytes than one check may take"]
 
     def test_a_right_checksum_file_beside_it_is_said(self, tmp_path):
@@ -191,7 +195,7 @@ class TestPostgresCustomFormat:
     def test_a_whole_dump_is_read_with_its_tables_and_database(self, tmp_path):
         put(tmp_path / "x.dump", self.WHOLE)
         found = check(tmp_path / "x.dump")
-        assert (found["verdict"], found["level"]) == ("ok", "data_read")
+        assert (found["verdict"], found["level"]) == ("ok", "readable")
         assert (found["evidence"]["database"], found["evidence"]["filled"]) == ("small", 2)
 
     def test_a_dump_cut_off_anywhere_is_bad(self, tmp_path):
@@ -221,6 +225,109 @@ class TestPostgresCustomFormat:
     def test_a_dump_without_a_table_is_empty(self, tmp_path):
         put(tmp_path / "x.dump", (FIXTURES / "pg_dump-15-custom-empty.dump").read_bytes())
         assert verdict(tmp_path / "x.dump") == ("bad", "empty")
+
+
+class TestPostgresDirectoryFormat:
+    WHOLE = FIXTURES / "pg_dump-15-directory"
+
+    def put(self, path, left_out=""):
+        path.mkdir()
+        for one in self.WHOLE.iterdir():
+            if one.name != left_out:
+                put(path / one.name, one.read_bytes())
+        return path
+
+    def test_a_whole_folder_is_read_with_its_files_and_tables(self, tmp_path):
+        self.put(tmp_path / "shop-1")
+        found = check(tmp_path / "shop-*", contains=["small", "public.t", "u"])
+        assert (found["verdict"], found["level"], found["evidence"]["filled"]) == ("ok", "readable", 4)
+        assert found["evidence"]["size"] == sum(one.stat().st_size for one in self.WHOLE.iterdir())
+        assert check(tmp_path / "shop-*", contains=["orders"])["reason"] == "wrong_content"
+
+    @pytest.mark.parametrize("name", ["3346.dat.gz", "3348.dat.gz", "blob_16396.dat.gz", "blobs.toc"])
+    def test_one_without_a_file_is_bad(self, tmp_path, name):
+        self.put(tmp_path / "shop-1", left_out=name)
+        found = check(tmp_path / "shop-*")
+        assert (found["verdict"], found["reason"]) == ("bad", "damaged")
+        assert name.split(".")[0] in found["detail"], found
+
+    def test_cut_files_are_bad(self, tmp_path):
+        for name in ("3346.dat.gz", "toc.dat", "blob_16396.dat.gz"):
+            path = self.put(tmp_path / f"shop-{name}") / name
+            put(path, path.read_bytes()[:-9])
+            assert verdict(path.parent) == ("bad", "damaged")
+
+    def test_other_folders_are_no_copies(self, tmp_path):
+        self.put(tmp_path / "shop-1", left_out="toc.dat")
+        assert check(tmp_path / "shop-*")["detail"] == "only folders match; name the files in them"
+
+
+class TestWhatMustBeInIt:
+    MYSQL = (
+        b"-- MySQL dump 10.13\n--\n-- Host: localhost    Database: shop\n\nCREATE TABLE `orders` (`id` int);\n"
+        b"INSERT INTO `orders` VALUES (1);\n-- Dump completed on 2023-11-14\n"
+    )
+    ALL = (
+        b"--\n-- PostgreSQL database cluster dump\n--\n\\connect shop\n\nCREATE TABLE public.orders (\n  id integer);\n"
+        b"COPY public.orders (id) FROM stdin;\nCREATE TABLE secret.hoax (\n\\.\n\n"
+        b"--\n-- PostgreSQL database cluster dump complete\n--\n"
+    )
+
+    @pytest.mark.parametrize(
+        ("name", "data", "globs"),
+        [
+            ("x.sql", PG_DUMP, ["public.t", "t", "pub*"]),
+            ("x.sql", MYSQL, ["shop", "orders", "shop.orders"]),
+            ("x.sql", ALL, ["shop", "shop.public.orders", "orders"]),
+            (
+                "x.tar",
+                tar_of("./etc/nginx/nginx.conf", "srv/" + "long" * 60 + "/end"),
+                ["etc/nginx/*", "srv/long*/end"],
+            ),
+            ("x.dump", (FIXTURES / "pg_dump-15-custom.dump").read_bytes(), ["small", "public.*", "small.public.*"]),
+        ],
+    )
+    def test_it_is_found(self, tmp_path, name, data, globs):
+        put(tmp_path / name, data)
+        found = check(tmp_path / name, contains=globs)
+        assert (found["verdict"], found["detail"]) == ("ok", "")
+
+    @pytest.mark.parametrize(
+        ("name", "data", "glob"),
+        [
+            ("x.sql.gz", gzip.compress(PG_DUMP), "public.orders"),
+            ("x.sql", MYSQL, "test"),
+            ("x.sql", ALL, "*hoax*"),
+            ("x.tar", tar_of("etc/passwd"), "etc/nginx/*"),
+            ("x.dump", (FIXTURES / "pg_dump-15-custom.dump").read_bytes(), "shop"),
+        ],
+    )
+    def test_another_database_or_tree_is_bad(self, tmp_path, name, data, glob):
+        put(tmp_path / name, data)
+        found = check(tmp_path / name, contains=[glob])
+        assert (found["verdict"], found["reason"]) == ("bad", "wrong_content")
+        assert found["detail"] == "nothing in it fits " + glob
+
+    @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
+    def test_long_paths_are_whole_in_every_form_of_tar(self, tmp_path, form):
+        name = "/".join(["n" * 90, "m" * 60, "end"])
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+        put(tmp_path / "x.tar", buffer.getvalue())
+        assert check(tmp_path / "x.tar", contains=[name])["verdict"] == "ok"
+        assert check(tmp_path / "x.tar", contains=[name + "?"])["verdict"] == "bad"
+
+    def test_what_cannot_be_looked_into_is_unknown(self, tmp_path):
+        put(tmp_path / "x.gpg", os.urandom(5000))
+        assert check(tmp_path / "x.gpg", contains=["t"])["reason"] == "lacks"
+        put(tmp_path / "x.tar.gz", gzip.compress(tar_of(*"abcdefghij" * 60)))
+        found = check(tmp_path / "x.tar.gz", contains=["z"], source_bytes=1_000_000)
+        assert (found["verdict"], found["reason"]) == ("unknown", "over_cap")
+
+    def test_a_dump_without_rows_says_so(self, tmp_path):
+        put(tmp_path / "x.sql", PG_DUMP.replace(b"\n1\n\\.", b"\n\\."))
+        assert check(tmp_path / "x.sql")["notes"] == ["no table in it has a row"]
 
 
 class TestDamagedCopies:
@@ -282,11 +389,38 @@ class TestEmptyCopies:
             "link.tar": link_only.getvalue(),
             "nothing.tar": bytes(10240),
             "preallocated.bin": bytes(100_000),
+            "first-block-only.sql": b"-- PostgreSQL database dump\n-- PostgreSQL database dump complete\n",
             "no-tables.sql": PG_DUMP.replace(b"CREATE TABLE", b"SELECT").replace(b"COPY", b"--"),
         }
         for name, data in cases.items():
             put(tmp_path / name, data)
             assert (name, *verdict(tmp_path / name)) == (name, "bad", "empty")
+
+
+class TestHugeCopies:
+    def test_a_file_that_is_all_hole_is_empty_at_once(self, tmp_path):
+        with (tmp_path / "x.img").open("wb") as stream:
+            stream.truncate(20 * 1024**3)
+        os.utime(tmp_path / "x.img", (NOW - HOUR,) * 2)
+        began = time.monotonic()
+        assert verdict(tmp_path / "x.img") == ("bad", "empty")
+        assert time.monotonic() - began < 5
+
+    def test_a_hole_behind_real_data_costs_the_budget_and_no_more(self, tmp_path):
+        with (tmp_path / "x.tar").open("wb") as stream:
+            stream.write(tar_of("a")[:3000])
+            stream.truncate(20 * 1024**3)
+        os.utime(tmp_path / "x.tar", (NOW - HOUR,) * 2)
+        began = time.monotonic()
+        found = check(tmp_path / "x.tar", source_seconds=2)
+        assert time.monotonic() - began < 8
+        assert (found["verdict"], found["level"]) in [("bad", "fresh"), ("ok", "fresh")]
+
+    def test_a_bomb_costs_the_budget_and_no_more(self, tmp_path):
+        put(tmp_path / "x.sql.gz", gzip.compress(bytes(50_000_000) + PG_DUMP))
+        found = check(tmp_path / "x.sql.gz", source_bytes=10_000_000)
+        assert (found["verdict"], found["level"]) == ("ok", "fresh")
+        assert "needs more bytes" in found["notes"][0]
 
 
 class TestTimes:
@@ -354,12 +488,22 @@ class TestChoice:
         put(tmp_path / "db-2.sql", PG_DUMP[:-50], age_hours=2)
         assert verdict(tmp_path / "*.sql") == ("bad", "damaged")
 
-    def test_too_small_by_the_configured_size_and_by_its_own_history(self, tmp_path):
+    def test_too_small_by_the_configured_size(self, tmp_path):
         put(tmp_path / "db-9.sql", PG_DUMP)
         assert verdict(tmp_path / "*.sql", min_bytes=10_000) == ("bad", "too_small")
-        for number in range(3):
-            put(tmp_path / f"db-{number}.sql", PG_DUMP * 20, age_hours=30 + number)
-        assert verdict(tmp_path / "*.sql") == ("bad", "too_small")
+
+    def test_the_copies_before_it_are_told_with_their_sizes(self, tmp_path):
+        put(tmp_path / "db-9.sql", PG_DUMP)
+        put(tmp_path / "db-8.sql", PG_DUMP * 20, age_hours=30)
+        found = check(tmp_path / "*.sql")
+        assert ([one["size"] for one in found["others"]], found["count"]) == ([len(PG_DUMP) * 20], 2)
+
+    def test_the_very_bytes_of_the_copy_before_it_are_noted(self, tmp_path):
+        put(tmp_path / "db-2.sql", PG_DUMP)
+        put(tmp_path / "db-1.sql", PG_DUMP, age_hours=30)
+        assert check(tmp_path / "*.sql")["notes"] == ["byte for byte the same as db-1.sql, the copy before it"]
+        put(tmp_path / "db-1.sql", PG_DUMP.replace(b"\n1\n", b"\n2\n"), age_hours=30)
+        assert check(tmp_path / "*.sql")["notes"] == []
 
     def test_another_series_is_said_but_is_no_history(self, tmp_path):
         put(tmp_path / "small-1.sql", PG_DUMP)
@@ -416,8 +560,8 @@ class TestBeingWritten:
         path = put(tmp_path / "db.sql", PG_DUMP)
         copy = copies.find(str(path)).copies[0]
         put(path, PG_DUMP + b"more")
-        with pytest.raises(backups.Verdict) as caught:
-            backups._read(copy, streams.Budget(10**9, 10), {"notes": [], "evidence": {}})
+        with pytest.raises(verdicts.Verdict) as caught:
+            backup_files._read(copy, streams.Budget(10**9, 10), {"notes": [], "evidence": {}}, Wanted())
         assert caught.value.reason == "being_written"
 
 

@@ -132,14 +132,18 @@ def test_known_stores_are_named(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> 
     store = disk.mount_point / "docker"
     (store / "layer").mkdir(parents=True)
     (store / "layer" / "x").write_bytes(os.urandom(3 * MIB))
+    own = disk.mount_point / ".maintenancebot" / "trash"
+    (own / "1").mkdir(parents=True)
+    (own / "1" / "item").write_bytes(os.urandom(3 * MIB))
     monkeypatch.setattr(occupants, "PLACES", (("docker", os.fsencode(store)), ("journal", b"/nowhere")))
     found = Gathered()
     fd = os.open(disk.mount_point, os.O_RDONLY)
     occupants.look(fd, os.fsencode(disk.mount_point), found)
     os.close(fd)
-    ((path, data),) = [(path, data) for kind, path, data in found.rows if kind == "place"]
-    assert (path, data["name"]) == (str(store), "docker")
-    assert 3 * MIB <= data["bytes"] < 3.1 * MIB
+    docker, trash = [(path, data) for kind, path, data in found.rows if kind == "place"][::-1]
+    assert (docker[0], docker[1]["name"]) == (str(store), "docker")
+    assert (trash[0], trash[1]["name"]) == (str(own), "trash")
+    assert all(3 * MIB <= data["bytes"] < 3.1 * MIB for _, data in (docker, trash))
 
 
 class Gathered:

@@ -14,6 +14,7 @@ import pytest
 from maintenancebot.actions import offload, uploads
 from maintenancebot.model import Action, Host, Step, Undo
 from maintenancebot.plan.document import make_change
+from maintenancebot.remote import aws
 from maintenancebot.remote import object_store as object_store_client
 from maintenancebot.settings import Settings
 from tests.fakes.object_store import BUCKET, ENVIRONMENT, KEY_ID, REGION, SECRET, Front, object_store
@@ -111,7 +112,7 @@ def running() -> Iterator[Front]:
         patch.setattr(object_store_client, "READ_SECONDS", 5)
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        object_store_client._client.cache_clear()
+        aws.forget()
         yield front
 
 

@@ -21,7 +21,7 @@ def facts(offset: float = 0.0) -> HostFacts:
 
 
 def finding(number: int, verdict: str, reason: str, detail: str = "") -> Finding:
-    data = {"source": number, "verdict": verdict, "reason": reason, "detail": detail, "level": "data_read"}
+    data = {"source": number, "verdict": verdict, "reason": reason, "detail": detail, "level": "readable"}
     return Finding("backups", "backup", f"/b/{number}", data)
 
 
@@ -49,7 +49,7 @@ def test_a_task_without_sources_says_what_to_write():
 def test_all_fresh_is_done_and_names_the_level():
     made = plan(2, (GOOD, GOOD))
     assert (made.state, made.reason) == (State.DONE, Reason.FRESH)
-    assert made.detail == "/b/0: data read; /b/1: data read"
+    assert made.detail == "/b/0: readable; /b/1: readable"
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,14 @@ def certificate(left=60.0, lifetime=90.0, serial="a1", names=("www.example.org",
         "key_type": "rsa",
         "self_signed": False,
         "authority": False,
+        "named": True,
+        "public": False,
         **more,
     }
 
 
-def chain(length=2, *faults):
-    return {"length": length, "faults": list(faults)}
+def chain(length=2, *faults, unsent="", issuers_end=""):
+    return {"length": length, "faults": list(faults), "unsent": unsent, "issuers_end": issuers_end}
 
 
 def in_file(seen, path="/c/site.pem", **more):
@@ -44,10 +46,11 @@ def lineage(seen, name="www.example.org", **more):
     return in_file(seen, f"/etc/letsencrypt/live/{name}/fullchain.pem", lineage=name, renewable=True, **more)
 
 
-def served(seen, port=443, sni="", length=2):
+def served(seen, port=443, sni="", length=2, trust="trusted", **more):
     data = {"where": "served", "address": "127.0.0.1", "port": port, "sni": sni, "chain_whole": True}
-    more = {"certificate": seen, "chain": chain(length)} if seen else {"error": "timed out"}
-    return Finding("t", "certificate", f"127.0.0.1:{port}" + (f" {sni}" if sni else ""), {**data, **more})
+    found = {"certificate": seen, "chain": chain(length), "trust": {"verdict": trust, "detail": "words"}}
+    found = found if seen else {"error": "timed out", "fault": "hung"}
+    return Finding("t", "certificate", f"127.0.0.1:{port}" + (f" {sni}" if sni else ""), {**data, **found, **more})
 
 
 def plan(*findings, auto_renew=False, result=None, uid=0, offset=0.0, **facts):
@@ -168,8 +171,8 @@ class TestRenewal:
             "not_after": self.DUE["not_after"],
             "names": ["www.example.org"],
             "served": [
-                {"address": "127.0.0.1", "port": 443, "sni": "", "serial": "a1"},
-                {"address": "127.0.0.1", "port": 993, "sni": "", "serial": "a1"},
+                {"address": "127.0.0.1", "port": 443, "sni": "", "protocol": "tls", "serial": "a1"},
+                {"address": "127.0.0.1", "port": 993, "sni": "", "protocol": "tls", "serial": "a1"},
             ],
         }
 
@@ -197,3 +200,179 @@ class TestRenewal:
     def test_what_could_not_be_looked_at_stays_unknown_beside_the_renewal(self):
         made = plan(lineage(self.DUE), served(None, 8443), auto_renew=True)
         assert (made.state, made.facts["verdict_state"]) == (State.PLANNED, "unknown")
+
+
+class TestWhatIsOverdue:
+    """Due is when the threshold is reached; what is renewed by itself has a third of it, at most three days, more."""
+
+    @pytest.mark.parametrize(
+        ("left", "lifetime", "timer", "reason"),
+        [
+            (30, 90, "", Reason.EXPIRING),  # nobody renews it: due is overdue
+            (30, 90, "certbot.timer", Reason.VALID),
+            (27.001, 90, "certbot.timer", Reason.VALID),
+            (27, 90, "certbot.timer", Reason.EXPIRING),
+            (3, 6, "certbot.timer", Reason.VALID),
+            (2.001, 6, "certbot.timer", Reason.VALID),
+            (2, 6, "certbot.timer", Reason.EXPIRING),
+            (-0.001, 6, "certbot.timer", Reason.EXPIRED),
+        ],
+    )
+    def test_a_lineage_with_and_without_a_timer(self, left, lifetime, timer, reason):
+        seen = certificate(left=left, lifetime=lifetime)
+        for findings in ([lineage(seen)], [lineage(seen), served(seen)]):
+            assert plan(*findings, renewed_by=timer).reason is reason
+
+    def test_a_copy_beside_it_is_renewed_by_nobody(self):
+        seen = certificate(left=29)
+        assert plan(lineage(seen), in_file(seen, "/c/copy.pem"), renewed_by="x").reason is Reason.EXPIRING
+        link = in_file(seen, "/c/link.pem", resolved="/archive/1.pem")
+        assert plan(lineage(seen, resolved="/archive/1.pem"), link, renewed_by="x").reason is Reason.VALID
+
+    @pytest.mark.parametrize(
+        ("left", "more", "reason"),
+        [
+            (29, {}, Reason.VALID),
+            (29, {"imported": True, "renewal": "imported: AWS does not renew it"}, Reason.EXPIRING),
+            (29, {"renewal": "AWS's renewal is FAILED"}, Reason.EXPIRING),
+            (27, {}, Reason.EXPIRING),
+        ],
+    )
+    def test_certificates_of_the_cloud(self, left, more, reason):
+        data = {"where": "acm", "certificate": certificate(left=left, fingerprint=""), "chain": chain(1), **more}
+        made = plan(Finding("t", "certificate", "acm eu-central-1 www", data))
+        assert made.reason is reason
+        assert (more.get("renewal", "") in made.detail) or reason is Reason.VALID
+
+    def test_what_could_not_be_asked_is_unknown(self):
+        made = plan(lineage(certificate()), could_not_ask=["acm eu-central-1: refused"])
+        assert (made.state, made.detail) == (State.UNKNOWN, "acm eu-central-1: refused")
+
+
+class TestNames:
+    def test_a_configured_name_that_is_not_covered(self):
+        seen = certificate(names=("www.example.org",))
+        made = plan(served(seen), served(seen, sni="shop.example.org", configured=True))
+        assert (made.state, made.reason) == (State.FAILED, Reason.NAME_MISMATCH)
+        assert made.detail == "127.0.0.1:443: served as shop.example.org, but it is for www.example.org"
+
+    def test_a_name_that_nobody_configured_there_is_none_of_our_business(self):
+        seen = certificate(names=("www.example.org",))
+        assert verdict(served(seen, sni="shop.example.org")) == (State.DONE, Reason.VALID)
+
+    def test_a_common_name_alone_does_not_count(self):
+        made = plan(served(certificate(named=False), sni="www.example.org", configured=True))
+        assert "nothing but a common name" in made.detail
+
+    def test_a_configured_name_that_is_refused_is_unknown_and_another_is_not_told(self):
+        seen, refusal = certificate(), {"fault": "refused", "error": "unrecognized name"}
+        assert verdict(served(seen), served(None, sni="x.example.org", **refusal)) == (State.DONE, Reason.VALID)
+        made = plan(served(seen), served(None, sni="x.example.org", configured=True, **refusal))
+        assert (made.state, made.reason) == (State.UNKNOWN, Reason.NOT_RESPONDING)
+
+
+class TestTrust:
+    @pytest.mark.parametrize("trust", ["trusted", "unknown", "self_signed", "private", "issuer_unknown", "out_of_time"])
+    def test_an_authority_that_the_host_need_not_know_is_a_fact(self, trust):
+        made = plan(served(certificate(), trust=trust))
+        assert (made.reason, made.facts["certificates"][0]["trust"]) == (Reason.VALID, trust)
+        told = "1 served of authorities that the host does not know" in made.detail
+        assert told == (trust in ("self_signed", "private", "issuer_unknown"))
+
+    @pytest.mark.parametrize("trust", ["self_signed", "private", "issuer_unknown"])
+    @pytest.mark.parametrize("known", ["public", "lineage"])
+    def test_one_that_it_should_know_is_a_fault(self, trust, known):
+        seen = certificate(public=known == "public")
+        findings = [served(seen, trust=trust), *([lineage(seen)] if known == "lineage" else [])]
+        assert plan(*findings).reason is Reason.UNTRUSTED
+
+    def test_an_intermediate_that_is_not_sent_breaks_the_chain(self):
+        alone = served(certificate(public=True), trust="issuer_unknown", length=1)
+        assert plan(alone).reason is Reason.CHAIN_BROKEN
+        known = served(certificate(), trust="issuer_unknown", chain=chain(1, unsent="CN=Middle"))
+        assert plan(known).detail == "127.0.0.1:443: the intermediate CN=Middle is not sent"
+
+    def test_before_python_3_10_only_the_first_is_seen_and_no_chain_is_blamed(self):
+        leaf = served(certificate(public=True), trust="issuer_unknown", length=1, chain_whole=False)
+        assert plan(leaf).reason is Reason.VALID
+
+    def test_an_expired_intermediate_breaks_the_chain_and_the_hosts_wrong_clock_does_not(self):
+        for end, reason in ((-1, Reason.CHAIN_BROKEN), (1, Reason.VALID)):
+            ends = chain(2, issuers_end=(NOW + timedelta(days=end)).isoformat())
+            assert plan(served(certificate(), trust="out_of_time", chain=ends)).reason is reason
+
+    def test_what_openssl_rejects_otherwise_is_named(self):
+        assert "words" in plan(served(certificate(), trust="invalid")).detail
+
+
+def test_the_configured_file_counts_although_the_new_certificate_has_other_names():
+    old, new = certificate(left=40, serial="0d"), certificate(left=89, serial="e1", names=("a.example.org", "b"))
+    there = served(old, sni="www.example.org", configured=True, expected=["/c/site.pem"])
+    made = plan(in_file(new), served(old), there)
+    assert (made.reason, made.detail) == (Reason.SERVED_DIFFERS, "127.0.0.1:443: serves 0d, /c/site.pem holds e1")
+
+
+def test_a_newer_certificate_in_a_file_that_this_place_does_not_use_is_no_difference():
+    used, newer = certificate(left=60, serial="0d"), certificate(left=89, serial="e1")
+    there = served(used, sni="www.example.org", configured=True, expected=["/c/site.pem"])
+    assert verdict(in_file(used), in_file(newer, "/c/other.pem"), there) == (State.DONE, Reason.VALID)
+
+
+class TestBackingOff:
+    DUE = certificate(left=29)
+
+    def looked(self, *hours_ago, serial="a1", left=29.0, **more):
+        seen = certificate(left=left)
+        row = {"serial": serial, "tries": [NOW.timestamp() - hours * 3600 for hours in sorted(hours_ago, reverse=True)]}
+        known = {"www.example.org": row} if hours_ago else {}
+        return plan(lineage(seen), auto_renew=True, remembered=known, **more)
+
+    @pytest.mark.parametrize("tries", [(), (1,), (6, 8), (24, 40, 50), (24, 30, 60, 70, 80)])
+    def test_after_the_wait_it_is_tried_again(self, tries):
+        assert [change.name for change in self.looked(*tries).changes] == ["www.example.org"]
+
+    @pytest.mark.parametrize("tries", [(0.9,), (5.9, 8), (23.9, 40, 50), (1, 2, 3, 4, 5)])
+    def test_within_the_wait_it_is_left_and_said_until_when(self, tries):
+        made = self.looked(*tries)
+        assert (made.changes, made.state, made.reason) == ((), State.SKIPPED, Reason.BACKING_OFF)
+        assert "next try from 2026-11-2" in made.detail
+
+    def test_when_it_is_overdue_it_is_a_fault_and_still_not_tried(self):
+        made = self.looked(0.5, left=20.0)
+        assert (made.changes, made.state, made.reason) == ((), State.FAILED, Reason.EXPIRING)
+        assert "next try from" in made.detail
+
+    def test_tries_with_another_certificate_do_not_count(self):
+        assert len(self.looked(0.5, serial="other").changes) == 1
+
+    def test_rows_are_kept_while_the_lineage_has_the_certificate(self):
+        rows = {"www.example.org": {"serial": "a1", "tries": [1.0]}}
+
+        def learned(*findings, state=State.DONE):
+            return certificates.learned(None, ProbeResult(state, findings=findings), rows, NOW.timestamp())
+
+        assert learned(lineage(self.DUE)) == rows
+        assert learned(lineage(certificate(serial="new"))) == {}
+        assert learned(in_file(self.DUE)) == {}
+        broken = {"where": "file", "lineage": "www.example.org", "error": "unreadable"}
+        assert learned(Finding("t", "certificate", "/x", broken)) == rows
+        assert learned(state=State.UNKNOWN) == rows
+
+
+class TestWhoRenews:
+    def test_an_active_timer_is_left_to_it_until_overdue(self):
+        made = plan(lineage(certificate(left=28)), auto_renew=True, renewed_by="certbot.timer")
+        assert (made.state, made.reason, made.changes) == (State.DONE, Reason.VALID, ())
+        assert made.detail.endswith("; due and left to certbot.timer: www.example.org")
+        said = "28.0 days left, due; renewed by itself, overdue from 2026-11-22 12:00 UTC"
+        assert made.facts["left_to_timer"] == [f"www.example.org: {said}"]
+        made = plan(lineage(certificate(left=27)), auto_renew=True, renewed_by="certbot.timer")
+        assert [change.name for change in made.changes] == ["www.example.org"]
+
+    def test_a_conflict_is_told_and_nothing_is_planned(self):
+        made = plan(lineage(certificate(left=29), conflict="port 80 is taken"), auto_renew=True)
+        assert (made.changes, made.state, made.reason) == ((), State.FAILED, Reason.RENEWAL_FAILED)
+        assert made.detail == "www.example.org: port 80 is taken"
+
+    def test_one_that_is_not_valid_yet_is_not_renewed(self):
+        assert plan(lineage(certificate(left=100, lifetime=6)), auto_renew=True).changes == ()

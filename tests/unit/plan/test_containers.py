@@ -41,7 +41,7 @@ def image(value: int, tag: str = "", *, hours: float | None = 100, digest: bool 
 
 def container(made_from: int, name: str = "web", state: str = "exited", image_name: str = "", **more: Json) -> Finding:
     data: dict[str, Json] = {"name": name, "state": state, "image": image_name, "image_id": number(made_from)}
-    return Finding("docker", "container", name, {**data, "volumes": [], **more})
+    return Finding("docker", "container", name, {**data, "volumes": [], "binds": [], "labels": {}, **more})
 
 
 def reference(name: str, source: str = "/opt/app/compose.yml") -> Finding:
@@ -114,8 +114,8 @@ def test_age_counts_from_arrival_here_and_not_from_the_build(hours: float, goes:
 
 @pytest.mark.parametrize(("hours", "goes"), [(47.9, False), (48.1, True)])
 def test_an_image_without_a_time_of_its_own_is_as_old_as_our_first_sighting(hours: float, goes: bool) -> None:
-    seen = {number(1): {"first_seen": NOW - HOUR - hours * HOUR, "times": 3}}
-    made = plan([image(1, "app:1", hours=None)], facts={"sightings": seen}, offset=float(HOUR))
+    seen = {f"image:{number(1)}": {"first": NOW - HOUR - hours * HOUR, "used": 0.0}}
+    made = plan([image(1, "app:1", hours=None)], facts={"remembered": seen}, offset=float(HOUR))
     assert bool(made.changes) is goes
 
 
@@ -165,7 +165,9 @@ def test_a_name_that_means_another_image_keeps_nothing(name: str) -> None:
 
 
 def test_a_swarm_service_keeps_its_image_and_the_one_before() -> None:
-    service = Finding("docker", "service", "shop", {"images": ["shop:2@" + DIGEST[:-2] + "02", "shop:1"]})
+    service = Finding(
+        "docker", "service", "shop", {"images": ["shop:2@" + DIGEST[:-2] + "02", "shop:1"], "volumes": []}
+    )
     made = plan([image(1, "shop:1"), image(2, "shop:2"), image(3, "shop:3"), service])
     assert going(made) == ["shop:3"]
     assert made.facts["kept_objects"][0]["detail"] == "swarm service shop"
@@ -233,21 +235,31 @@ def test_where_every_image_has_a_digest_none_is_proven_pullable(facts: Mapping[s
     assert reasons(plan([image(1, "app:1")], facts=facts)) == {"app:1": "not_pullable"}
 
 
-def test_unused_volumes_are_counted_and_stay() -> None:
-    volumes = [
-        Finding("docker", "volume", name, {"driver": "local", "mountpoint": f"/v/{name}/_data", "labels": {}})
-        for name in ("orphan", "database", "mounted")
+def test_an_image_that_was_used_a_short_while_ago_stays_however_long_it_is_here() -> None:
+    row = {"first": NOW - 900 * HOUR, "used": NOW - 5 * HOUR}
+    made = plan([image(1, "app:1", hours=900)], facts={"remembered": {f"image:{number(1)}": row}})
+    assert made.facts["kept_objects"] == [
+        {"object": "app:1", "reason": "too_young", "detail": "came or was last used 5 h ago"}
     ]
-    made = plan(
-        [*volumes, container(1, volumes=["database"])],
-        facts={"volume_mounts": ["/v/mounted/_data"]},
-        remove_dangling_volumes=True,
-        volumes=("orphan",),
-    )
-    assert (made.state, made.changes) == (State.NOTHING, ())
-    assert made.facts["volumes"] == {"total": 3, "unused": 1}
-    assert made.detail == f"1 unused volumes stay: {containers.VOLUMES_STAY}"
-    assert reasons(made) == {"volume orphan": "kept"}
+
+
+def test_the_version_before_a_running_one_stays_beside_the_newest() -> None:
+    images = [image(value, f"app:{value}", hours=100 * (6 - value)) for value in range(1, 6)]
+    made = plan([*images, container(3, state="running")], keep_newest=1)
+    assert going(made) == ["app:1", "app:4"]
+    assert reasons(made) == {"app:2": "kept", "app:3": "in_use", "app:5": "kept"}
+    stopped = plan([*images, container(3, state="exited")], keep_newest=1)
+    assert going(stopped) == ["app:1", "app:2", "app:4"]
+
+
+def test_what_no_registry_gives_back_goes_only_when_it_is_saved() -> None:
+    (change,) = plan([image(1, "mine:1", digest=False)], save_images=True).changes
+    assert (change.undo, change.object["save"]) == (Undo.TRASH, True)
+    (change,) = plan([image(1, "theirs:1")], save_images=True).changes
+    assert (change.undo, "save" in change.object) == (Undo.PULL, False)
+    (change,) = plan([image(1, "theirs:1")], facts={"store": "containerd"}, save_images=True).changes
+    assert change.undo is Undo.TRASH
+    assert not plan([image(1, "mine:1", digest=False)], facts={"engine": "podman"}, save_images=True).changes
 
 
 def test_nothing_goes_unless_it_is_switched_on() -> None:

@@ -225,6 +225,13 @@ def test_when_nothing_allowed_frees_it_the_users_of_the_space_are_named() -> Non
     )
 
 
+def test_what_is_kept_back_for_root_and_known_stores_are_named() -> None:
+    full = Measure(7, 200 * MIB, 190 * MIB, 0, 100, 0, 0, 0, 0)
+    users: dict[str, Any] = {"place": ({"path": "/data/d", "name": "docker", "bytes": 90 * MIB},)}
+    told = filesystem.occupants(replace(disk(), measure=full, users=users))
+    assert told == "of it /data/d (docker) 90.0 MiB; 10.0 MiB are kept back for root"
+
+
 WHERE = st.sampled_from([7, 8, 9])
 FILES = st.builds(
     lambda n, size, dev, suffix: file(f"{n}{suffix}", size, dev=dev),

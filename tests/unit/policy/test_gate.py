@@ -63,7 +63,7 @@ def test_nothing_objects_to_an_allowed_change() -> None:
         (replace(FINE, known_machine_id="m0"), Reason.MACHINE_CHANGED),
         (replace(FINE, frozen="frozen"), Reason.FREEZE),
         (replace(FINE, outside_window="opens later"), Reason.OUTSIDE_WINDOW),
-        (replace(FINE, breaker="3 failures"), Reason.BREAKER_OPEN),
+        (replace(FINE, breakers={"cleanup": "3 failures"}), Reason.BREAKER_OPEN),
         (replace(FINE, actions_left=0), Reason.BUDGET_SPENT),
     ],
 )
@@ -76,6 +76,11 @@ def test_each_guard_has_its_own_reason(guards: Guards, reason: Reason) -> None:
 
 def test_a_host_without_machine_id_is_not_changed() -> None:
     assert decide(host_plan(ONE, machine=""))[0].reason is Reason.MACHINE_CHANGED
+
+
+def test_a_host_of_a_list_that_is_too_old_is_left_alone() -> None:
+    old = replace(HOST, stale="the list of its servers is from 30 hours ago")
+    assert decide(host_plan(ONE), host=old)[0].reason is Reason.INVENTORY_STALE
 
 
 def test_a_host_in_maintenance_is_left_alone() -> None:
@@ -179,7 +184,7 @@ PURPOSES = {"restore": gate.RESTORE, "purge": gate.PURGE, "remediate": gate.REME
         (replace(FINE, frozen="frozen"), Reason.FREEZE, {"purge"}),
         (replace(FINE, outside_window="opens later"), Reason.OUTSIDE_WINDOW, set()),
         (replace(FINE, fleet_share=2.0), Reason.BLAST_RADIUS, {"purge", "remediate"}),
-        (replace(FINE, breaker="3 failures"), Reason.BREAKER_OPEN, {"purge", "remediate"}),
+        (replace(FINE, breakers={"asked": "3 failures"}), Reason.BREAKER_OPEN, {"purge", "remediate"}),
         (replace(FINE, actions_left=0), Reason.BUDGET_SPENT, {"purge", "remediate"}),
     ],
 )
@@ -250,3 +255,51 @@ def test_a_version_that_failed_on_more_hosts_than_may_fail_is_spared_the_others(
     allowed, refused = decide(plan, replace(FINE, known_bad=bad), rules)
     assert allowed.allowed
     assert (refused.state, refused.reason, refused.detail) == (State.SKIPPED, Reason.KNOWN_BAD, "failed on a, b")
+
+
+@pytest.mark.parametrize(
+    ("approval", "groups", "reason"),
+    [
+        ("auto", {}, Reason.NONE),
+        ("notify", {}, Reason.NONE),
+        ("auto", {"web": "notify"}, Reason.NONE),
+        ("auto", {"web": "required"}, Reason.NEEDS_APPROVAL),
+        ("auto", {"db": "required"}, Reason.NONE),
+        ("auto", {"web": "required", "eu": "observe"}, Reason.OBSERVE_ONLY),
+        ("observe", {"web": "auto"}, Reason.OBSERVE_ONLY),
+        ("required", {"web": "auto", "eu": "notify"}, Reason.NEEDS_APPROVAL),
+    ],
+)
+def test_the_most_careful_word_of_task_and_groups_holds(approval: str, groups: dict[str, str], reason: Reason) -> None:
+    rules = settings(task={"approval": approval}, guards={"autonomy": groups})
+    (decision,) = decide(host_plan(ONE), rules=rules, host=replace(HOST, groups=("web", "eu")))
+    assert decision.reason is reason
+
+
+def test_what_a_person_approved_is_allowed_and_says_that_it_was_approved() -> None:
+    rules, plan = settings(task={"approval": "required"}), host_plan(["/var/log/a.log", "/var/log/b.log"])
+    first, second = plan.changes
+    decisions = decide(plan, replace(FINE, approved=frozenset({first.id})), rules)
+    assert [(one.allowed, one.by_approval) for one in decisions] == [(True, True), (False, False)]
+    assert decisions[1].change_id == second.id
+
+
+def test_a_critical_alert_holds_a_reboot_back_and_nothing_else() -> None:
+    task = {"name": "p", "type": "package_update", "scope": "all"}
+    rules = Settings.model_validate({"tasks": [task]})
+    changes = tuple(
+        make_change("web-1", "p", action, name=action.value, identity={"package": "x", "to": "2"}, undo=Undo.NONE)
+        for action in (Action.UPGRADE_PACKAGE, Action.REBOOT_HOST)
+    )
+    part = TaskPlan("p", TaskType.PACKAGE_UPDATE, State.PLANNED, Reason.NONE, "", changes)
+    plan = HostPlan("web-1", "m1", "b1", NOW, 0.0, (part,))
+    upgrade, reboot = decide(plan, replace(FINE, critical=("RaidDegraded", "DbDown")), rules)
+    assert upgrade.allowed
+    assert (reboot.state, reboot.reason) == (State.SKIPPED, Reason.CRITICAL_ALERT)
+    assert reboot.detail == "open about this host: RaidDegraded, DbDown"
+    assert all(one.allowed for one in decide(plan, FINE, rules))
+
+
+def test_a_breaker_holds_its_own_rule_back() -> None:
+    held = replace(FINE, breakers={"package_update": "went badly"})
+    assert decide(host_plan(ONE), held)[0].allowed

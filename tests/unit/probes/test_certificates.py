@@ -1,6 +1,9 @@
 """What real certificates say when they are read on the controller."""
 
 import base64
+import subprocess
+import sys
+import types
 from datetime import timedelta
 
 import pytest
@@ -8,7 +11,7 @@ import pytest
 from maintenancebot.model import Finding, State, TaskType
 from maintenancebot.plan.inputs import ProbeResult
 from maintenancebot.probes import certificates
-from maintenancebot.settings import MonitorTask, Settings
+from maintenancebot.settings import AcmSource, MonitorTask, Protocol, Settings, TlsEndpoint
 from tests.fakes.certificates import NOW, make
 
 TASK = MonitorTask(name="t", type=TaskType.MONITOR, check="certificate_expiry_days > 30")
@@ -29,6 +32,7 @@ def test_a_certificate_is_described_exactly():
     assert seen == {
         "serial": LEAF.serial,
         "names": ["example.org", "www.example.org"],
+        "named": True,
         "issuer": "CN=Middle",
         "not_before": start.isoformat(),
         "not_after": (start + timedelta(days=90)).isoformat(),
@@ -36,6 +40,7 @@ def test_a_certificate_is_described_exactly():
         "key_type": "ec",
         "self_signed": False,
         "authority": False,
+        "public": False,
     }
 
 
@@ -53,7 +58,7 @@ def test_a_certificate_is_described_exactly():
     ],
 )
 def test_faults_of_chains(chain, faults):
-    assert complete(*(one.der for one in chain))["chain"] == {"length": len(chain), "faults": faults}
+    assert complete(*(one.der for one in chain))["chain"]["faults"] == faults
 
 
 def test_what_is_no_certificate_is_an_error_of_its_own():
@@ -61,3 +66,75 @@ def test_what_is_no_certificate_is_an_error_of_its_own():
         data = complete(der)
         assert "certificate" not in data
         assert data["error"].startswith("not a certificate that can be read")
+
+
+def look(*chains, trust="issuer_unknown"):
+    """What becomes of several findings of one host, the first of them served."""
+    findings = [
+        Finding("t", "certificate", str(n), {"chain": [base64.b64encode(one.der).decode() for one in chain]})
+        for n, chain in enumerate(chains)
+    ]
+    findings[0].data.update(where="served", trust={"verdict": trust})
+    result = ProbeResult(State.DONE, findings=tuple(findings))
+    return certificates.complete(TASK, Settings(name="x", tasks=(TASK,)), result, session=None).findings[0].data
+
+
+def test_the_marks_of_public_authorities_are_seen():
+    assert look([make("www.example.org", public=True)])["certificate"]["public"] is True
+    assert look([LEAF])["certificate"]["public"] is False
+
+
+def test_an_intermediate_that_lies_on_the_host_and_is_not_sent_is_named():
+    assert look([LEAF], [MIDDLE, ROOT])["chain"]["unsent"] == "CN=Middle"
+    assert look([LEAF], [make("Middle", ROOT, authority=True)])["chain"]["unsent"] == ""  # another key
+    assert look([LEAF], [ROOT])["chain"]["unsent"] == ""
+    assert look([make("x", ROOT)], [ROOT])["chain"]["unsent"] == ""  # a root need not be sent
+    assert look([LEAF], [MIDDLE], trust="trusted")["chain"]["unsent"] == ""
+
+
+def test_the_first_end_of_the_issuers_is_told():
+    assert look([LEAF, MIDDLE, ROOT])["chain"]["issuers_end"] == MIDDLE.certificate.not_valid_after_utc.isoformat()
+
+
+def test_the_request_names_everything_to_look_at():
+    task = TASK.model_copy(
+        update={
+            "endpoints": (
+                TlsEndpoint(address="mail.example.org:25", name="mx.example.org", protocol=Protocol.SMTP),
+                TlsEndpoint(address="[2001:db8::1]:443"),
+            ),
+            "ports": (443,),
+        }
+    )
+    asked = certificates.request(task, Settings(name="x", tasks=(task,)), None, refresh=False)
+    assert asked["ports"] == [443]
+    assert asked["starttls_ports"] == {"smtp": [25, 587], "imap": [143], "postgres": [5432], "ldap": [389]}
+    assert asked["endpoints"] == [
+        {"address": "mail.example.org", "port": 25, "name": "mx.example.org", "protocol": "smtp"},
+        {"address": "2001:db8::1", "port": 443, "name": "", "protocol": "tls"},
+    ]
+
+
+def test_the_cloud_is_asked_only_where_it_is_configured(monkeypatch):
+    cloud = types.ModuleType("cloud_certificates")
+    found = Finding("t", "certificate", "acm", {"where": "acm"})
+    cloud.look = lambda source, task: ([found], ["eu-west-1: refused"])
+    monkeypatch.setitem(sys.modules, "maintenancebot.probes.cloud_certificates", cloud)
+    monkeypatch.setattr("maintenancebot.probes.cloud_certificates", cloud, raising=False)
+    empty = ProbeResult(State.DONE)
+    assert certificates.complete(TASK, Settings(name="x", tasks=(TASK,)), empty, session=None) == empty
+    task = TASK.model_copy(update={"acm": AcmSource(regions=("eu-west-1",))})
+    result = certificates.complete(task, Settings(name="x", tasks=(task,)), empty, session=None)
+    assert (result.findings, result.facts["could_not_ask"]) == ((found,), ["eu-west-1: refused"])
+
+
+def test_without_the_cloud_nothing_of_it_is_imported():
+    code = (
+        "import sys\nfrom maintenancebot.model import State, TaskType\n"
+        "from maintenancebot.plan.inputs import ProbeResult\nfrom maintenancebot.probes import certificates\n"
+        "from maintenancebot.settings import MonitorTask\n"
+        "task = MonitorTask(name='t', type=TaskType.MONITOR, check='certificate_expiry_days > 30')\n"
+        "certificates.complete(task, None, ProbeResult(State.DONE), None)\n"
+        "sys.exit('boto3' in sys.modules or 'cryptography.x509' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 
 import pytest
@@ -10,7 +11,9 @@ from maintenancebot.errors import RemoteError
 from maintenancebot.model import Host, Json, Reason, State, TaskType
 from maintenancebot.plan.inputs import ProbeResult
 from maintenancebot.probes import containers
+from maintenancebot.remote.local import LocalSession
 from maintenancebot.settings import DockerPruneTask
+from tests.fakes.daemon import VERSION, Answers, serving
 
 TASK = DockerPruneTask(name="docker", type=TaskType.DOCKER_PRUNE, remove_unused_images=True)
 HOST = Host("web-1", "192.0.2.1")
@@ -132,3 +135,58 @@ def test_the_configured_socket_is_looked_at_first() -> None:
 )
 def test_a_time_that_the_daemon_does_not_have_is_none(moment: Json, expected: float | None) -> None:
     assert containers.epoch(moment) == expected
+
+
+def test_sizes_of_stopped_containers_and_of_the_build_cache_are_read() -> None:
+    path = tempfile.mkdtemp(prefix="mb-") + "/s"
+    row = {
+        "Id": "c1",
+        "Names": ["/job-1"],
+        "State": "exited",
+        "Image": "a",
+        "ImageID": "i",
+        "SizeRw": 70,
+        "Mounts": None,
+    }
+    record = {"ID": "r1", "Type": "regular", "Size": 9, "InUse": False, "LastUsedAt": "then", "Parents": ["r0"]}
+    answers: Answers = {
+        "/version": (200, VERSION),
+        "/v1.50/info": (200, {"DockerRootDir": "/d", "Driver": "overlay2"}),
+        "/v1.50/images/json": (200, []),
+        "/v1.50/volumes": (
+            200,
+            {"Volumes": [{"Name": "v", "Driver": "local", "Mountpoint": "/d/v", "CreatedAt": "t"}]},
+        ),
+        "/v1.50/system/df": (200, {"BuildCache": [record], "Volumes": [{"Name": "v", "UsageData": {"Size": 5}}]}),
+        "/v1.50/containers/json": (200, [row]),
+        "/v1.50/containers/c1/json": (200, {"Name": "/job-1", "State": {"FinishedAt": "ended"}}),
+    }
+    task = TASK.model_copy(update={"stopped_containers": ("job-*",), "remove_dangling_volumes": True})
+    facts = {"sockets": [socket(path)], "daemons": ["dockerd"]}
+    with serving(path, answers):
+        session = LocalSession(HOST, 5)
+        result = containers.complete(task, None, ProbeResult(State.DONE, facts=facts), session)  # type: ignore[arg-type]
+    found = {finding.kind: finding.data for finding in result.findings}
+    assert (found["stopped"]["size"], found["stopped"]["finished"], found["stopped"]["id"]) == (70, "ended", "c1")
+    assert (found["cache"]["size"], found["cache"]["parents"], found["volume"]["size"]) == (9, ["r0"], 5)
+    assert result.facts["not_measured"] == []
+
+
+def test_what_the_daemon_cannot_measure_is_told_and_spoils_nothing() -> None:
+    path = tempfile.mkdtemp(prefix="mb-") + "/s"
+    answers: Answers = {
+        "/version": (200, VERSION),
+        "/v1.50/info": (200, {"DockerRootDir": "/d"}),
+        "/v1.50/images/json": (200, None),
+        "/v1.50/volumes": (200, {"Volumes": None}),
+        "/v1.50/system/df": (500, {"message": "a disk usage operation is already running"}),
+        "/v1.50/containers/json": (200, []),
+    }
+    with serving(path, answers):
+        facts = {"sockets": [socket(path)], "daemons": ["dockerd"]}
+        session = LocalSession(HOST, 5)
+        result = containers.complete(TASK, None, ProbeResult(State.DONE, facts=facts), session)  # type: ignore[arg-type]
+    assert result.state is State.DONE
+    assert result.facts["not_measured"] == [
+        "sizes of volumes and build cache: a disk usage operation is already running"
+    ]

@@ -92,13 +92,6 @@ def test_null_lists_are_empty_lists(path: str) -> None:
         assert daemon.images() == daemon.containers() == daemon.volumes() == []
 
 
-def test_images_are_removed_by_id_without_force_and_parents_stay(path: str) -> None:
-    answers: Answers = {"/version": (200, VERSION), "/v1.50/images/sha256:abc": (200, [{"Deleted": "sha256:abc"}])}
-    with serving(path, answers) as server, docker_socket.connect(SESSION, path) as daemon:
-        assert daemon.remove_image("sha256:abc") == [{"Deleted": "sha256:abc"}]
-    assert server.asked[-1] == "DELETE /v1.50/images/sha256:abc?force=False&noprune=True"
-
-
 @pytest.mark.parametrize(
     ("status", "expected"),
     [(404, Reason.VANISHED), (409, Reason.IN_USE), (403, Reason.BECOME_REFUSED), (500, Reason.TOOL_FAILED)],
@@ -114,11 +107,11 @@ def test_a_refusal_keeps_its_meaning_and_its_words(path: str, status: int, expec
     assert (caught.value.reason, str(caught.value)) == (expected, "said so here")
 
 
-def test_only_the_image_layers_are_counted_where_the_daemon_can(path: str) -> None:
-    answers: Answers = {"/version": (200, VERSION), "/v1.50/system/df": (200, {"LayersSize": 42})}
+def test_sizes_are_asked_for_the_kinds_that_matter_where_the_daemon_can(path: str) -> None:
+    answers: Answers = {"/version": (200, VERSION), "/v1.50/system/df": (200, {"BuildCache": None})}
     with serving(path, answers) as server, docker_socket.connect(SESSION, path) as daemon:
-        assert daemon.layers_size() == 42
-    assert server.asked[-1] == "GET /v1.50/system/df?type=image"
+        assert daemon.usage("build-cache", "volume") == {"BuildCache": None}
+    assert server.asked[-1] == "GET /v1.50/system/df?type=build-cache&type=volume"
 
 
 def test_neither_environment_nor_docker_configuration_of_this_machine_is_used(

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +125,22 @@ def test_requests_are_listed_with_what_they_are_about(store: Store) -> None:
     assert (found.digest, found.run_id, found.hosts, found.state) == (digest, RUN, ("web-1",), ApprovalState.PENDING)
     assert {change for change, used in found.changes.items() if used} == change_ids(1)
     assert len(found.changes) == 3
+
+
+def test_an_approval_is_what_it_was_after_a_restart_at_each_step(state: Path) -> None:
+    def by_now(hours: float) -> tuple[ApprovalState, frozenset[str]]:
+        with Store.open(state, create=True) as store:
+            [found] = store.approvals.latest()
+            return found.state_at(later(hours=hours)), store.approvals.approved_changes(at=later(hours=hours))
+
+    with Store.open(state, create=True) as store:
+        digest = request(store, 1, 2)
+    assert by_now(1) == (ApprovalState.PENDING, frozenset())
+    with Store.open(state, create=True) as store:
+        approve(store, digest)
+    assert by_now(2) == (ApprovalState.APPROVED, change_ids(1, 2))
+    for number, left in ((1, change_ids(2)), (2, frozenset[str]())):
+        with Store.open(state, create=True) as store:
+            store.intents.close(RUN, [done(step("web-1", number))], host="web-1", at=later(hours=3))
+        assert by_now(4)[1] == left
+    assert by_now(5)[0] is ApprovalState.USED

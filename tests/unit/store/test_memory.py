@@ -1,17 +1,7 @@
-"""Machines, breakers and memories: what a run leaves for the next one."""
+"""Machines and memories: what a run leaves for the next one."""
 
-from dataclasses import dataclass
-from datetime import timedelta
-
-from maintenancebot.policy.breakers import BreakerState
 from maintenancebot.store import Store
 from tests.unit.store.examples import NOON, ODD, later
-
-
-@dataclass(frozen=True)
-class Rules:
-    breaker_failures: int = 2
-    breaker_reset_minutes: int = 60
 
 
 def test_a_host_that_was_never_seen_has_no_machine(store: Store) -> None:
@@ -31,19 +21,6 @@ def test_a_first_another_and_a_forgotten_machine_stand_in_the_audit_log_but_not_
     store.machines.forget("web-1", at=NOON)
     store.machines.forget("web-1", at=NOON)
     assert store.audit.verify().rows == 3
-
-
-def test_a_breaker_counts_over_restarts_and_its_turns_are_audited(store: Store) -> None:
-    assert store.breakers.get("web-1").state(NOON) is BreakerState.CLOSED
-    store.breakers.count("web-1", failed=True, rules=Rules(), at=NOON)
-    assert store.audit.verify().rows == 0
-    store.breakers.count("web-1", failed=True, rules=Rules(), at=NOON)
-    breaker = store.breakers.get("web-1")
-    assert (breaker.failures, breaker.open_until) == (2, NOON + timedelta(hours=1))
-    assert store.breakers.get("web-2").state(NOON) is BreakerState.CLOSED
-    store.breakers.count("web-1", failed=False, rules=Rules(), at=later(hours=2))
-    assert store.breakers.get("web-1").state(later(hours=2)) is BreakerState.CLOSED
-    assert store.audit.verify().rows == 2
 
 
 def test_rows_are_kept_by_host_and_kind_and_replaced_together(store: Store) -> None:

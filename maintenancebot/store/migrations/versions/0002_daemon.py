@@ -12,6 +12,7 @@ down_revision = "0001"
 def upgrade() -> None:
     """Make them, and take the hosts' breakers over; nothing was ever written into `sightings`."""
     op.drop_table("sightings")
+    op.add_column("intents", sa.Column("fence", sa.BigInteger, nullable=False, server_default="0"))
     _breakers()
     _memories_and_leases()
     _alerts()
@@ -26,6 +27,7 @@ def _breakers() -> None:
         sa.Column("failures", sa.Integer, nullable=False),
         sa.Column("open_until", sa.BigInteger),
         sa.Column("trial", sa.Text),
+        sa.Column("trial_until", sa.BigInteger),
     )
     op.execute(
         "INSERT INTO breakers (scope, name, failures, open_until) "
@@ -66,6 +68,7 @@ def _memories_and_leases() -> None:
         "slots",
         sa.Column("schedule", sa.String(64), primary_key=True),
         sa.Column("slot", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("rule", sa.Text, nullable=False),
         sa.Column("claimed_at", sa.BigInteger, nullable=False),
         sa.Column("owner", sa.Text, nullable=False),
         sa.Column("run", sa.String(64), nullable=False),
@@ -82,17 +85,19 @@ def _alerts() -> None:
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("received_at", sa.BigInteger, nullable=False),
         sa.Column("source", sa.String(32), nullable=False),
-        sa.Column("key", sa.String(64), nullable=False),
+        sa.Column("key", sa.String(64), nullable=False, unique=True),
+        sa.Column("status", sa.String(16), nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("times", sa.Integer, nullable=False),
         sa.Column("last_at", sa.BigInteger, nullable=False),
         sa.Column("settled_at", sa.BigInteger),
+        sa.Column("host", sa.String(255), nullable=False),
         sa.Column("reason", sa.String(32)),
         sa.Column("detail", sa.Text),
         sa.Column("episode", sa.String(64)),
     )
-    op.create_index("ix_alerts_key", "alerts", ["key"])
     op.create_index("ix_alerts_settled_at", "alerts", ["settled_at"])
+    op.create_index("ix_alerts_host_last_at", "alerts", ["host", "last_at"])
     op.create_table(
         "episodes",
         sa.Column("id", sa.String(64), primary_key=True),
@@ -110,6 +115,7 @@ def _alerts() -> None:
     )
     op.create_index("ix_episodes_state", "episodes", ["state"])
     op.create_index("ix_episodes_opened_at", "episodes", ["opened_at"])
+    op.create_index("ix_episodes_closed_at", "episodes", ["closed_at"])
     op.create_table(
         "messages",
         sa.Column("id", sa.Integer, primary_key=True),

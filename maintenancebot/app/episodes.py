@@ -1,0 +1,218 @@
+"""Alerts become episodes, and episodes are worked on: what was stored says how to go on after any restart."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from maintenancebot.app import messages
+from maintenancebot.app.context import Context, new_run_id, now
+from maintenancebot.app.ending import finish, report
+from maintenancebot.app.remediation import cleanup_tasks
+from maintenancebot.engine import episodes, samples, tellings
+from maintenancebot.engine.episodes import Healed, Order, StoredSteps
+from maintenancebot.engine.holding import Holding
+from maintenancebot.engine.progress import Progress
+from maintenancebot.errors import BusyError
+from maintenancebot.model import Autonomy, Host, HostReport, Reason, State
+from maintenancebot.policy import alerts
+from maintenancebot.policy.alerts import Surroundings
+from maintenancebot.policy.approvals import Approval, ApprovalState
+from maintenancebot.policy.autonomy import autonomy
+from maintenancebot.policy.episodes import Alert, Episode, EpisodeState, Verdict, conclusion, is_broken_off
+from maintenancebot.policy.growth import Sample
+from maintenancebot.store import Store
+
+AT_ONCE = 100
+"""Alerts that are settled in one transaction: nobody who stores new ones waits for long."""
+
+KEEP_ALERTS = timedelta(days=30)
+GOES_ON = 2
+"""Times that work which was broken off is gone on with; after that it is only measured, and a person looks at it."""
+
+MOST_RUNS = 10
+"""Times that an episode is taken up, whatever broke it off: a fault of ours must not be repeated for ever."""
+
+WAIT_SECONDS = 5.0
+"""For a host that somebody else works on; after that others have their turn first."""
+
+COMMAND = "episode disk"
+
+_log = logging.getLogger(__name__)
+
+
+def take_up(context: Context, store: Store, at: datetime) -> list[str]:
+    """Settle every alert that waits, and return the episodes to be worked on: new, approved, put off, or left behind.
+
+    One that is at work is among them: the caller knows. Raises StoreError; what was not settled waits for the next.
+    """
+    wanted = [episode.id for episode in store.episodes.open() if _is_due(episode, store, at)]
+    around = Surroundings(context.settings, context.inventory.hosts, at)
+
+    def judge(waiting: Sequence[Alert], history: Sequence[Episode]) -> list[Verdict]:
+        return alerts.judge(waiting, history, around)
+
+    cooldown = timedelta(minutes=context.settings.remediation.alerts.cooldown_minutes)
+    since = at - max(alerts.DAY, cooldown)
+    is_quiet = True
+    while verdicts := store.episodes.take_up(AT_ONCE, judge, tellings.of_opened, since=since, at=at):
+        wanted += [one.opens.id for one in verdicts if one.opens is not None and not one.opens.is_over]
+        is_quiet = False
+        for one in verdicts:
+            facts = {"alert": one.alert, "host": one.host, "reason": one.reason.value, "episode": one.episode}
+            _log.info("an alert is settled", extra={"action": "alert_settled", **facts})
+    if is_quiet:  # not while they storm in
+        store.alerts.forget(at - KEEP_ALERTS)
+    messages.deliver(store)
+    return wanted
+
+
+def resume(context: Context, store: Store) -> list[str]:
+    """After a start: the episodes that were under way when the last process ended."""
+    return [episode.id for episode in store.episodes.open() if not episode.is_waiting]
+
+
+def work_on(context: Context, store: Store, episode_id: str, *, progress: Progress, stop: threading.Event) -> None:
+    """Work on an episode from where it is until it is over, waits for a person, or a stop; raises StoreError."""
+    episode = store.episodes.get(episode_id)
+    host = next((host for host in context.inventory.hosts if host.name == episode.host), None)
+    with context.connections() as connections:
+        work = context.work(new_run_id(now()), connections, progress, stop, store)
+        steps = StoredSteps(episode, store, work)
+        if host is None:
+            if not episode.is_over:
+                _escalate(steps, Reason.UNKNOWN_HOST, "the inventory does not have this host any more")
+            return
+        holding = Holding(store, work)
+        try:
+            with holding.host(host.name, f"{COMMAND} {episode.subject}", wait=WAIT_SECONDS):
+                _with_the_host(context, holding, host, steps)
+        except BusyError as error:
+            _put_off(steps, str(error), context, stop)
+    messages.deliver(store)
+
+
+class _Piece:
+    """One try to get an episode to its end."""
+
+    def __init__(self, context: Context, holding: Holding, host: Host, steps: StoredSteps) -> None:
+        self.context, self.holding, self.host, self.steps = context, holding, host, steps
+        self.work, self.store = holding.work, holding.store
+        tasks = cleanup_tasks(context, host)
+        runs = steps.episode.body.get("runs", ())
+        tried = frozenset(self.store.episodes.touched(runs)) if runs else frozenset[str]()
+        self.order = Order(host, steps.episode.subject, tasks, autonomy(host, tasks, context.settings), tried)
+
+
+def _with_the_host(context: Context, holding: Holding, host: Host, steps: StoredSteps) -> None:
+    """The next run of an episode; how far it was when it was stored decides what is left to do."""
+    store, work = holding.store, holding.work
+    steps.episode = store.episodes.get(steps.episode.id)  # another may have gone on while we waited
+    if steps.episode.is_over or (steps.episode.is_waiting and not _was_approved(steps, store, work.now())):
+        return
+    if len(steps.episode.body.get("runs", ())) >= MOST_RUNS:
+        _escalate(steps, Reason.UNFINISHED, f"it was broken off {MOST_RUNS} times; see the log")
+        return
+    started, before = now(), steps.episode
+    store.runs.start(work.run_id, COMMAND, context.settings.digest, at=started)
+    steps.begin()
+    notes = episodes.settle(host, holding)  # first: what was never begun was not tried
+    piece = _Piece(context, holding, host, steps)
+    healed = _see_only(piece, before) if _is_done(before, piece) else episodes.heal(piece.order, holding, steps)
+    told = report(COMMAND, work, started, (healed.report,), (*notes, *healed.notes))
+    finish(told, healed.judged, work, store)
+    _conclude(piece, healed)
+
+
+def _is_done(episode: Episode, piece: _Piece) -> bool:
+    """Whether all was done that is to be done: only how it is now is still to be seen."""
+    if episode.state in (EpisodeState.ACTED, EpisodeState.VERIFIED):
+        return True
+    return bool(piece.order.tried) and len(episode.body.get("runs", ())) > GOES_ON and not episode.is_waiting
+
+
+def _see_only(piece: _Piece, episode: Episode) -> Healed:
+    """How it is now, without doing anything again."""
+    order = replace(piece.order, autonomy=Autonomy.OBSERVE)
+    judged = episodes.judge(order, piece.work, piece.store, piece.steps)
+    found = episodes.report_of(piece.host, judged)
+    if found.reason is Reason.OBSERVE_ONLY:
+        reason = Reason.UNFINISHED if episode.state is EpisodeState.GATED else Reason.NOT_ENOUGH
+        (task,) = found.tasks
+        task = replace(task, state=State.FAILED, reason=reason, detail=f"{task.detail}; what was begun was not enough")
+        found = replace(found, state=task.state, reason=task.reason, tasks=(task,))
+    return Healed(found, judged)
+
+
+def _conclude(piece: _Piece, healed: Healed) -> None:
+    """The last step: over, a person's, or waiting for a person's word."""
+    steps, verdict = piece.steps, healed.task
+    well = verdict.state in (State.DONE, State.NOTHING)
+    if not well and (is_broken_off(verdict.reason) or piece.work.stop.is_set()):
+        return  # the next start goes on with it
+    acted = healed.acted or bool(piece.order.tried)
+    state, reason = conclusion(verdict.state, verdict.reason, acted=acted)
+    if state is EpisodeState.GATED:
+        _wait(piece, healed, reason)
+    elif state is EpisodeState.ESCALATED:
+        known = samples.of(piece.host.name, steps.episode.subject, piece.work)
+        _escalate(steps, reason, verdict.detail, healed.report, known)
+    else:
+        tell = acted and piece.order.autonomy is Autonomy.NOTIFY and reason is Reason.VERIFIED
+        telling = tellings.healed(steps.episode, verdict.detail, healed.report) if tell else None
+        steps.end(EpisodeState.CLOSED, reason, verdict.detail, telling)
+
+
+def _escalate(
+    steps: StoredSteps, reason: Reason, detail: str, found: HostReport | None = None, known: Sequence[Sample] = ()
+) -> None:
+    telling = tellings.escalated(steps.episode, reason, detail, found, known)
+    steps.end(EpisodeState.ESCALATED, reason, detail, telling)
+
+
+def _wait(piece: _Piece, healed: Healed, reason: Reason) -> None:
+    """Keep the digest of the plan that waits, and tell a person of it."""
+    answers = healed.judged.decisions[piece.host.name].values()
+    waiting = {answer.change_id for answer in answers if answer.state is State.WAITING}
+    asked = piece.store.approvals.latest()
+    digest = next((one.digest for one in asked if set(one.changes) == waiting), "")
+    steps, detail = piece.steps, healed.task.detail
+    steps.take(EpisodeState.GATED, reason, detail, approval=digest)
+    steps.end(EpisodeState.GATED, reason, detail, tellings.approval(steps.episode, digest, healed.notes))
+
+
+def _is_due(episode: Episode, store: Store, at: datetime) -> bool:
+    """Whether an open episode is to be worked on, if nobody does."""
+    if not episode.is_waiting:
+        return True
+    asked = _approval(episode, store)
+    return asked is None or asked.state is not ApprovalState.PENDING or asked.expires_at <= at
+
+
+def _was_approved(steps: StoredSteps, store: Store, at: datetime) -> bool:
+    """Whether a waiting episode may go on; where the word was no, or never came, it ends here."""
+    asked = _approval(steps.episode, store)
+    if asked is not None and asked.state is ApprovalState.DENIED:
+        steps.end(EpisodeState.CLOSED, Reason.NEEDS_APPROVAL, f"denied by {asked.decided_by}", None)
+    elif asked is None or asked.expires_at <= at:
+        _escalate(steps, Reason.NEEDS_APPROVAL, "nobody approved it in time")
+    return asked is not None and asked.state is ApprovalState.APPROVED and asked.expires_at > at
+
+
+def _approval(episode: Episode, store: Store) -> Approval | None:
+    return store.approvals.get(episode.body.get("approval", ""))
+
+
+def _put_off(steps: StoredSteps, detail: str, context: Context, stop: threading.Event) -> None:
+    """Somebody else has the host: later, but not for ever."""
+    episode = steps.episode
+    if stop.is_set() or episode.is_over:
+        return
+    minutes = context.settings.remediation.alerts.max_age_minutes
+    if now() - episode.opened_at > timedelta(minutes=minutes):
+        _escalate(steps, Reason.BUSY, detail)
+    elif episode.reason is not Reason.BUSY:
+        steps.take(episode.state, Reason.BUSY, detail)

@@ -1,0 +1,1 @@
+"""The service: keeps the schedule, takes alerts, and is honest about its own health."""
