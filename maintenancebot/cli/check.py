@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
-from maintenancebot.inventory import Inventory, load_both
+from maintenancebot.inventory import Inventory
 from maintenancebot.model import Host
 from maintenancebot.policy import slots
 from maintenancebot.settings import Settings, json_schema
@@ -24,10 +24,14 @@ NAMES = {
 @click.command("check")
 @click.pass_context
 def check_command(context: click.Context) -> None:
-    """Validate configuration and inventory, and say the next runs."""
-    settings, inventory = load_both(context.obj.config, context.obj.inventory)
-    for line in (*describe(settings, inventory), *describe_runs(settings, datetime.now(UTC))):
+    """Validate configuration and inventory, and say the next runs; the inventory's sources are asked."""
+    from maintenancebot import app
+
+    loaded = app.load(context.obj)
+    for line in (*describe(loaded.settings, loaded.inventory), *describe_runs(loaded.settings, app.now())):
         click.echo(line)
+    for note in loaded.inventory.notes:
+        click.echo(f"maintenancebot: {note}", err=True)
 
 
 @click.command("schema")

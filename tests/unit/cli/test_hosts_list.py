@@ -90,3 +90,12 @@ def test_what_a_source_cannot_tell_stands_on_standard_error(place: Place, capsys
     told = capsys.readouterr()
     assert "ProxyCommand" not in told.out
     assert "source ours: '-oProxyCommand=x' is left out" in told.err
+
+
+def test_check_asks_the_sources_too(place: Place, capsys: Any) -> None:
+    place.says("a", "b")
+    assert place("check") == 0
+    assert "Inventory: 3 hosts" in capsys.readouterr().out
+    place.says(code=1)
+    assert place("check") == 0
+    assert "there is no earlier answer" in capsys.readouterr().err
