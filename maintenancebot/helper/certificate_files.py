@@ -17,7 +17,7 @@ MOST_NAMES = 100000
 """Certificates reported, files read for them, and names seen while patterns are followed: others may add junk."""
 MOST_IN_A_FILE = 20
 FILE_BYTES = 256 * 1024
-BLOCK = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----\s.*?-----END (?:X509 )?CERTIFICATE-----", re.DOTALL)
+BLOCK = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----\s([^-]*)(-----END (?:X509 )?CERTIFICATE-----)?")
 KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 PUBLIC_KEY = re.compile(rb"-----BEGIN PUBLIC KEY-----\n([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----")
 KEY_SECONDS = 10
@@ -119,10 +119,9 @@ def read(path):
             raise OSError("not a regular file")
         data = stream.read(FILE_BYTES)
     found = []
-    for block in BLOCK.findall(data):
-        body = b"".join(block.split(b"-----")[2].split())
+    for body, end in BLOCK.findall(data):
         try:
-            found.append(base64.b64decode(body, validate=True))
+            found.append(base64.b64decode(b"".join(body.split()), validate=True) if end else b"")
         except ValueError:
             found.append(b"")
     return found, bool(KEY.search(data))

@@ -10,7 +10,8 @@ from . import certbot_state, certificate_files, knocks, webservers
 from .certificate_files import Looked, Source
 from .results import Result
 
-HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+")
+LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+HOST_NAME = re.compile(r"(?=.{1,253}$)%s(?:\.%s)+" % (LABEL, LABEL))
 MOST_TOLD = 20
 
 

@@ -193,8 +193,9 @@ def _together(wanted, out):
 
 def _endpoint(one, answers, at):
     limit = ENDPOINT_SECONDS / 3.0  # connected to, asked, and judged
+    name = one["name"] or ("" if listeners.is_address(one["address"]) else one["address"])
     try:
-        answers[at] = _look(one["address"], one["port"], one["name"], one["protocol"], {}, limit)
+        answers[at] = _look(one["address"], one["port"], name, one["protocol"], {}, limit)
     except OSError as error:
         answers[at] = error
     except ValueError as error:  # a name that cannot be written for the network

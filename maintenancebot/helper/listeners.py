@@ -127,4 +127,12 @@ def unit_of(pid):
 def units_at(places):
     """The units that listen at these (address, port) pairs."""
     found = listening({port for _, port in places})
-    return {unit_of(one.pid) for one in found if one.seen and (one.address, one.port) in places} - {""}
+    serving = [one for one in found if one.seen and any(_serves(one, *place) for place in places)]
+    return {unit_of(one.pid) for one in serving} - {""}
+
+
+def _serves(listener, address, port):
+    """Whether what comes to an address and port reaches this listener."""
+    if listener.port != port:
+        return False
+    return listener.address == address or (listener.everywhere and (":" in address) == (":" in listener.address))

@@ -28,6 +28,7 @@ from .steps import each
 
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}")
 STAGING = b"restoring"
+LOOKS = 3
 MEASURED_BY = "the file system of the daemon's data root"
 
 
@@ -43,10 +44,19 @@ def _remove(change, args, out):
         folder = _open(about["Mountpoint"])
         try:
             return _removed(_Removal(daemon, change, args, folder, out))
+        except (walk.Refused, OSError) as error:
+            raise _not_gone(error) from error
         finally:
             os.close(folder)
     except docker_api.Trouble as error:
         return outcome(change["id"], "unknown", error.reason, error.detail)
+
+
+def _not_gone(error):
+    """The refusal of a volume that was there: whatever vanished in the middle of it was not the volume."""
+    reason = error.reason if isinstance(error, walk.Refused) else walk.reason_of(error)
+    detail = error.detail if isinstance(error, walk.Refused) else str(error)
+    return walk.Refused("changed_since" if reason == "vanished" else reason, detail)
 
 
 def _planned(daemon, wanted):
@@ -88,13 +98,18 @@ class _Removal:
 
     def must_be_idle(self, tree):
         """Raise Refused when anybody has the volume."""
-        user = (
-            users.of_daemon(self.daemon, self.name, self.wanted["mountpoint"])
-            or users.of_mounts(self.folder)
-            or users.of_processes(self.folder, tree.inodes)
-        )
+        user = users.of_daemon(self.daemon, self.name, self.wanted["mountpoint"]) or self._on_host(tree)
         if user:
             raise walk.Refused("in_use", user)
+
+    def _on_host(self, tree):
+        """A mount or a process that has it; processes that end while they are looked at make a look void."""
+        for _ in range(LOOKS):
+            try:
+                return users.of_mounts(self.folder) or users.of_processes(self.folder, tree.inodes)
+            except OSError as error:
+                why = str(error)
+        raise walk.Refused("use_unknown", why)
 
     def must_be_unnamed(self):
         """Raise Refused when a file of the host names it, or the daemon is at work."""

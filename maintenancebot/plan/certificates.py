@@ -168,7 +168,12 @@ def _covered(one: Judged, due: Sequence[Judged]) -> bool:
 
 
 def _renewal(host: Host, task: MonitorTask, one: Judged, judged: Sequence[Judged]) -> Change:
-    served = [other for other in judged if other.served and other.kind == one.kind]
+    of_others = {other.fingerprint for other in judged if other.lineage and other.lineage != one.lineage}
+    served = [
+        other
+        for other in judged
+        if other.served and other.kind == one.kind and other.fingerprint not in of_others - {one.fingerprint}
+    ]
     return make_change(
         host.name,
         task.name,

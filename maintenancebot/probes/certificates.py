@@ -90,7 +90,10 @@ def _with_issuer(finding: Finding, chain: Sequence[Certificate], issuers: Sequen
     if not chain or finding.data.get("trust", {}).get("verdict") != "issuer_unknown":
         return finding
     last = chain[-1]
-    missing = next((one for one in issuers if one.subject == last.issuer and _issued(last, one)), None)
+    try:
+        missing = next((one for one in issuers if one.subject == last.issuer and _issued(last, one)), None)
+    except ValueError:  # nobody can say who issued it
+        return finding
     if missing is None:
         return finding
     said = {**finding.data["chain"], "unsent": missing.subject.rfc4514_string()}
@@ -189,7 +192,7 @@ def _is_between(certificate: Certificate) -> bool:
     """Whether it is an intermediate authority; what cannot be read is none."""
     try:
         return certificate.issuer != certificate.subject and _is_authority(certificate)
-    except ValueError:
+    except Exception:  # cryptography has several for what it cannot read, without a common type
         return False
 
 

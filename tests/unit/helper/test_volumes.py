@@ -279,6 +279,22 @@ def test_a_removal_is_found_out_from_the_daemon_and_the_trash(case: Case) -> Non
     assert told(volumes.recall(case.change())) == ("unknown", "unfinished")
 
 
+@pytest.mark.parametrize(("times", "expected"), [(2, ("done", "verified")), (9, ("skipped", "use_unknown"))])
+def test_a_process_that_ends_while_it_is_looked_at_is_not_the_volume(
+    case: Case, monkeypatch: pytest.MonkeyPatch, times: int, expected: tuple
+) -> None:
+    left = [times]
+
+    def of_processes(*_: object) -> str:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise FileNotFoundError(2, "No such file or directory", "/proc/1/x")
+        return ""
+
+    monkeypatch.setattr(volume_users, "of_processes", of_processes)
+    assert told(case.remove()) == expected
+
+
 def test_a_volume_that_is_larger_than_a_run_may_remove_stays(case: Case) -> None:
     args = {"keep_days": 30, "cap_bytes": 1000}
     (one,) = volumes.remove({"changes": [case.change()], "args": args, "run": "r", "now": 0}, Gathered())
