@@ -106,10 +106,6 @@ class Actions(Answers, Protocol):
         """The steps, in the order in which they are made."""
         ...
 
-    def perform(self, step: Step, session: Session) -> list[Outcome]:
-        """Make a step that is `on_controller`."""
-        ...
-
 
 @dataclass(frozen=True)
 class Subject:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from maintenancebot.actions import trash
 from maintenancebot.model import Change, Json, Outcome, State, Step
-from maintenancebot.remote.session import Session
 from maintenancebot.settings import Settings, Task
 from maintenancebot.settings.sources import BorgSource, FileSource, ResticSource, TrialRestore
 from maintenancebot.settings.tasks import VerifyTask
@@ -25,10 +24,6 @@ def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
     """The helper's answers as outcomes; without an answer it is unknown."""
     return trash.outcomes(step, raw)
 
-
-def perform(step: Step, session: Session) -> list[Outcome]:
-    """No step is made on the controller."""
-    raise ValueError("a trial restore works on the host")
 
 
 def learned(change: Change, outcome: Outcome, known: Json, at: float) -> Json:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from maintenancebot.model import Change, Json, Outcome, Reason, State, Step
-from maintenancebot.remote.session import Session
 from maintenancebot.settings import Settings, Task
 
 OP = "certificates.renew"
@@ -23,10 +22,6 @@ def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
     answers = {str(item.get("change")): item for item in raw if isinstance(item, Mapping)}
     return [_outcome(change, answers.get(change.id)) for change in step.changes]
 
-
-def perform(step: Step, session: Session) -> list[Outcome]:
-    """No step of this subject is made on the controller."""
-    raise ValueError("certificates are renewed on the host")
 
 
 def learned(change: Change, outcome: Outcome, known: Json, at: float) -> Json:

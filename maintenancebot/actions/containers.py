@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from maintenancebot.actions import trash
 from maintenancebot.model import Action, Change, Json, Outcome, Step
-from maintenancebot.remote.session import Session
 from maintenancebot.settings import Settings, Task
 
 OPS = {
@@ -33,7 +32,3 @@ def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
     """One outcome for each change of the step; without an answer it is unknown."""
     return trash.outcomes(step, raw)
 
-
-def perform(step: Step, session: Session) -> list[Outcome]:
-    """No step is made on the controller."""
-    raise ValueError("containers are worked with on the host")

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from maintenancebot.actions import offload, trash
 from maintenancebot.model import Action, Change, Host, Json, Outcome, Step
-from maintenancebot.remote.session import Session
 from maintenancebot.settings import Keeping, Settings, Task
 
 OPS = {
@@ -53,7 +52,3 @@ def give_up(host: Host) -> None:
     """Drop what a host has begun to send and did not end."""
     offload.give_up(host)
 
-
-def perform(step: Step, session: Session) -> list[Outcome]:
-    """No step is made on the controller."""
-    raise ValueError("cleanup works on the host")

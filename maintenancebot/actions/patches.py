@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from maintenancebot.model import Action, Change, Host, Json, Outcome, Reason, State, Step
-from maintenancebot.remote.session import Session
 from maintenancebot.settings import Settings, Task
 from maintenancebot.settings.tasks import PackageUpdateTask
 
@@ -33,10 +32,6 @@ def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
     answers = {str(answer.get("change")): answer for answer in raw if isinstance(answer, Mapping)}
     return [_outcome(change, answers.get(change.id)) for change in step.changes]
 
-
-def perform(step: Step, session: Session) -> list[Outcome]:
-    """No step is made on the controller."""
-    raise ValueError("packages are upgraded by the helper")
 
 
 def reply(step: Step, question: Mapping[str, Json], host: Host, settings: Settings) -> Mapping[str, Json]:

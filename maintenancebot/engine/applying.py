@@ -19,7 +19,6 @@ from maintenancebot.remote.session import Session
 from maintenancebot.settings import Task
 
 LOCK_WAIT_SECONDS = 120
-LAST = "last"  # a step that is always halted: the helper holds the host's lock while the controller works
 
 COMPLETING = frozenset({"roll_back"})
 """Questions whose yes ends the change in hand well: a closing window or Ctrl-C must not leave a service broken, only
@@ -97,18 +96,14 @@ class _Applying:
         self.names = {change.id: change.name for change in _changes(self.steps)}
 
     def make(self, session: Session) -> None:
-        """One execution: answer each of the helper's questions, make the controller's own steps in their places."""
+        """One execution: answer each of the helper's questions."""
         pending = deque(self.steps)
         call = HelperCall(session, self._request(), self._limits())
         for kind, payload in call.frames():
             if kind == "facts":
                 self._check_clock(payload)
             elif kind == "step":
-                if not self._own_steps(pending, session):
-                    return
-                if payload.get("step") == LAST:
-                    call.answer("halt", {"step": LAST})
-                elif pending and pending[0].id == payload.get("step"):
+                if pending and pending[0].id == payload.get("step"):
                     if not self._permit(pending.popleft()):
                         return
                     call.answer("go", {"step": payload["step"]})
@@ -157,9 +152,6 @@ class _Applying:
             raise RemoteError(Reason.CLOCK_SKEW, f"the host's clock is {offset:+.0f} s off by now")
 
     def _request(self) -> dict[str, Json]:
-        helper_steps = [_step_to_json(step) for step in self.steps if not step.on_controller]
-        if any(step.on_controller for step in self.steps):
-            helper_steps.append({"id": LAST, "task": "", "op": "", "changes": [], "args": {}})
         return {
             "mode": "apply",
             "now": self.work.now().timestamp(),
@@ -167,24 +159,12 @@ class _Applying:
             "lock": "exclusive",
             "lock_wait": LOCK_WAIT_SECONDS,
             "machine_id": self.machine_id,
-            "steps": helper_steps,
+            "steps": [_step_to_json(step) for step in self.steps],
         }
 
     def _limits(self) -> Limits:
         ssh = self.work.settings.ssh
         return Limits(ssh.idle_timeout, ssh.apply_deadline)
-
-    def _own_steps(self, pending: deque[Step], session: Session) -> bool:
-        """Make the controller's steps that are next; False when a guard said no."""
-        while pending and pending[0].on_controller:
-            step = pending.popleft()
-            if not self._permit(step):
-                return False
-            actor = self.acting[step.task]
-            assert isinstance(actor, Actions), f"{step.op} has nobody to make it"
-            self._keep(actor.perform(step, session), settle=True)
-            self.in_hand = None
-        return True
 
     def _permit(self, step: Step) -> bool:
         """Ask for one step; a no leaves it and all that follow, and the helper ends with its input."""

@@ -129,14 +129,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Step:
-    """Changes that are made in one go, by one helper operation or one call on the controller."""
+    """Changes that are made in one go, by one operation of the helper."""
 
     id: str
     task: str
-    op: str  # a row of the helper's table of operations, or of `actions.CONTROLLER_STEPS`
+    op: str  # a row of the helper's table of operations
     changes: tuple[Change, ...]
     args: Mapping[str, Json] = field(default_factory=dict)
-    on_controller: bool = False
 
 
 @dataclass(frozen=True)

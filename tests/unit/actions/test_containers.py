@@ -20,7 +20,6 @@ def test_one_step_for_each_object_with_the_limits_of_deletion() -> None:
     assert [step.op for step in made] == ["leftovers.remove", "images.remove", "volumes.remove", "leftovers.remove"]
     assert [step.changes for step in made] == [(change,) for change in CHANGES]
     assert made[0].args == {"keep_days": 30, "cap_bytes": Settings(name="lab", tasks=(TASK,)).deletion.caps.bytes}
-    assert not any(step.on_controller for step in made)
 
 
 def test_without_an_answer_nothing_is_known() -> None:

@@ -42,7 +42,7 @@ def answered(**more: Any) -> list[Outcome]:
 def test_all_packages_are_one_step_of_the_helper() -> None:
     (step,) = patches.steps(SETTINGS.tasks[0], SETTINGS, CHANGES)
 
-    assert (step.op, step.changes, step.on_controller) == ("patches.upgrade", CHANGES, False)
+    assert (step.op, step.changes) == ("patches.upgrade", CHANGES)
     health = {"settle_seconds": 20, "http": [], "tcp": [], "ignore_units": []}
     assert step.args == {
         "lock_timeout": 42,

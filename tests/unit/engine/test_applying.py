@@ -20,9 +20,8 @@ from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import StoreError
-from maintenancebot.model import Action, Change, Host, Json, Outcome, Reason, State, Step, TaskType, Undo
+from maintenancebot.model import Action, Change, Host, Outcome, Reason, State, Step, TaskType, Undo
 from maintenancebot.plan.document import TaskPlan, make_change
-from maintenancebot.remote.session import Session
 from maintenancebot.store import Store
 from tests.unit.engine.boxes import DAYS, Box, Told, apply_held, cleanup, clock, ledger_of, settings, work
 from tests.unit.engine.scripted import Frame, Scripted, facts
@@ -462,120 +461,6 @@ def test_no_subject_stumbles_over_odd_outcomes(task_type: TaskType) -> None:
     for item in odd:
         (outcome,) = actions.outcomes(STEPS[0], [item])
         assert (outcome.change_id, outcome.state) == (ONE.id, State.UNKNOWN)
-
-
-# Steps on the controller
-
-
-class OnController:
-    """Makes steps itself; says what it saw of the host meanwhile."""
-
-    def __init__(self, box: Box) -> None:
-        self.box = box
-        self.made: list[str] = []
-        self.seen: list[tuple[list[str], bool]] = []
-
-    def steps(self, task: Any, settings: Any, changes: Any) -> list[Step]:
-        raise AssertionError("made by the test")
-
-    def outcomes(self, step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
-        raise AssertionError("not a step of the helper")
-
-    def perform(self, step: Step, session: Session) -> list[Outcome]:
-        self.made.append(step.id)
-        self.seen.append((self.box.names(), self._is_locked()))
-        return [Outcome(change.id, State.DONE, Reason.VERIFIED) for change in step.changes]
-
-    def _is_locked(self) -> bool:
-        folder = os.open(self.box.base / "root", os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(folder)
-        return False
-
-
-def own_step(box: Box, name: str) -> Step:
-    change = make_change(box.host.name, "images", Action.REMOVE_IMAGE, name=name, identity={"id": name}, undo=Undo.PULL)
-    return Step(name, "images", "containers.remove_image", (change,), on_controller=True)
-
-
-def mixed(box: Box) -> tuple[list[Step], dict[str, Answers], OnController]:
-    first, second = box.steps("0.log", "1.log")
-    own = OnController(box)
-    order = [own_step(box, "a"), first, own_step(box, "b"), own_step(box, "c"), second, own_step(box, "d")]
-    return order, {**MOVES, "images": own}, own
-
-
-def test_steps_of_the_controller_are_made_in_their_place_under_the_helpers_lock(
-    full_box: Box, ledger: Ledger, told: Told, store: Store
-) -> None:
-    steps, acting, own = mixed(full_box)
-    made = make(full_box.host, full_box.machine_id, steps, acting, work([full_box], told=told), ledger)
-    assert {outcome.state for outcome in made.values()} == {State.DONE}
-    assert len(made) == 6
-    assert [os.path.basename(name) for name in told.begun] == ["a", "0.log", "b", "c", "1.log", "d"]
-    assert own.seen == [
-        (FILES, True),
-        (FILES[1:], True),
-        (FILES[1:], True),
-        (FILES[2:], True),
-    ]
-    assert open_names(store) == []
-
-
-def test_steps_of_the_controller_alone_have_the_lock_too(full_box: Box, ledger: Ledger, told: Told) -> None:
-    own = OnController(full_box)
-    steps = [own_step(full_box, "a"), own_step(full_box, "b")]
-    surroundings = work([full_box], told=told)
-    made = make(full_box.host, full_box.machine_id, steps, {"images": own}, surroundings, ledger)
-    assert [outcome.state for outcome in made.values()] == [State.DONE] * 2
-    assert [locked for _, locked in own.seen] == [True, True]
-
-
-@pytest.mark.parametrize(("number", "own_made"), [(1, ["a"]), (2, ["a"]), (3, ["a", "b"]), (5, ["a", "b", "c"])])
-def test_the_kill_switch_is_seen_before_steps_of_the_controller(
-    number: int, own_made: list[str], full_box: Box, ledger: Ledger, told: Told, store: Store
-) -> None:
-    told.after = lambda host, name: store.guard.stop("why", "ann", at=clock()) if len(told.steps) == number else None
-    steps, acting, own = mixed(full_box)
-    made = make(full_box.host, full_box.machine_id, steps, acting, work([full_box], told=told), ledger)
-    reasons = [made[step.changes[0].id].reason for step in steps]
-    assert reasons == [Reason.VERIFIED] * number + [Reason.STOPPED] * (6 - number)
-    assert own.made == own_made
-    assert open_names(store) == []
-
-
-def test_a_controllers_step_on_another_machine_is_not_made(full_box: Box, ledger: Ledger, told: Told) -> None:
-    steps, acting, own = mixed(full_box)
-    made = make(full_box.host, "e" * 32, steps, acting, work([full_box], told=told), ledger)
-    assert {outcome.reason for outcome in made.values()} == {Reason.MACHINE_CHANGED}
-    assert own.made == []
-
-
-def test_a_fault_of_ours_in_a_step_keeps_what_was_recorded_before_it(
-    full_box: Box, ledger: Ledger, told: Told, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps, acting, own = mixed(full_box)
-    perform = own.perform
-
-    def stumbling(step: Step, session: Session) -> list[Outcome]:
-        if step.id == "b":
-            raise KeyError("RepoTags")
-        return perform(step, session)
-
-    monkeypatch.setattr(own, "perform", stumbling)
-    made = make(full_box.host, full_box.machine_id, steps, acting, work([full_box], told=told), ledger)
-    assert [_short(made[step.changes[0].id]) for step in steps] == [
-        DONE,
-        DONE,
-        (State.UNKNOWN, Reason.INTERNAL_ERROR),
-        *[(State.FAILED, Reason.INTERNAL_ERROR)] * 3,
-    ]
-    assert open_names(store) == ["b"]
-    assert full_box.names() == FILES[1:]
 
 
 # Which steps
