@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,17 @@ from tests.lab.disks import Disk, make_disk
 from tests.unit.disks import configure
 from tests.unit.engine.boxes import Box, can_make_boxes, cleanup, clock
 from tests.unit.places import Place, set_clock
+
+
+@pytest.fixture(autouse=True)
+def loggers() -> Iterator[None]:
+    """Each test finds the loggers as a new process has them: commands that are run within a test set levels."""
+    kept = [(logger, logger.level) for logger in map(logging.getLogger, ("", "maintenancebot", "paramiko"))]
+    handlers = list(logging.getLogger().handlers)
+    yield
+    logging.getLogger().handlers = handlers
+    for logger, level in kept:
+        logger.setLevel(level)
 
 
 @pytest.fixture

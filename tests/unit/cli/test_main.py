@@ -117,8 +117,9 @@ def test_the_inventory_is_listed_as_table_and_as_json(tmp_path: Path) -> None:
     ended = run("--inventory", str(inventory), "hosts")
     assert (ended.returncode, ended.stderr) == (0, "")
     rows = [line.split() for line in ended.stdout.splitlines()]
-    assert rows[0] == ["HOST", "ADDRESS", "USER", "GROUPS", "VIA", "MAINTENANCE", "SOURCE"]
-    assert rows[1][:6] == ["web-1", "10.0.0.11:22", "maint", "web", "-", "-"]
+    heading = ["HOST", "ADDRESS", "USER", "GROUPS", "VIA", "CLOUD", "MAINTENANCE", "LAST SEEN", "LAST RESULT", "SOURCE"]
+    assert rows[0] == " ".join(heading).split()
+    assert rows[1] == ["web-1", "10.0.0.11:22", "maint", "web", "-", "-", "-", "-", "-", str(inventory)]
     document = json.loads(run("--inventory", str(inventory), "hosts", "--json").stdout)
     assert (document["schema"], document["command"]) == (1, "hosts")
     assert [(host["host"], host["address"], host["groups"]) for host in document["hosts"]] == [
