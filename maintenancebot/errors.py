@@ -7,6 +7,7 @@
      +- StoreError             the state cannot be read or written: no change is made
      |   +- BusyError              other work has what is wanted: exit code 3
      |   +- FencedError            somebody took over this work: its former owner writes and changes nothing more
+     +- ListenError            the daemon's address cannot be listened on now: exit code 1, so that it is tried again
      +- RemoteError            a host could not be worked with; becomes a state in the report, never ends a run
 
 A host's failure is a value (`Reason`), so `RemoteError` carries one and is turned into it at the edge of a host's work.
@@ -19,6 +20,10 @@ from maintenancebot.model import Reason
 
 class MaintenanceError(Exception):
     """Base of all errors that are ours; the message says what is wrong and what to do."""
+
+
+class ListenError(MaintenanceError):
+    """The address that the daemon serves on cannot be had now; another process may let go of it."""
 
 
 class UsageError(MaintenanceError):

@@ -142,10 +142,12 @@ def _hosts(file: InventoryFile, whole: Merged, document: Document) -> Iterator[H
 def _on_a_way(hosts: list[Host], whole: Merged) -> list[Host]:
     """The hosts without those of a source that no way leads to; what is wrong with the file's own is a fault."""
     known = {host.name: host for host in hosts}
-    lost = [host for host in hosts if whole.sources[host.name] != FILE and _lost(host, known)]
-    for host in lost:
-        whole.notes.append(f"source {host.source}: {host.name!r} is left out: {_lost(host, known)}")
-    return [host for host in hosts if host not in lost]
+    while True:  # a way over one that is left out leads nowhere
+        why = {host.name: _lost(host, known) for host in known.values() if whole.sources[host.name] != FILE}
+        lost = [known.pop(name) for name in why if why[name]]
+        whole.notes += [f"source {host.source}: {host.name!r} is left out: {why[host.name]}" for host in lost]
+        if not lost:
+            return list(known.values())
 
 
 def _lost(host: Host, known: Mapping[str, Host]) -> str:

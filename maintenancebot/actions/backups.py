@@ -25,7 +25,6 @@ def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
     return trash.outcomes(step, raw)
 
 
-
 def learned(change: Change, outcome: Outcome, known: Json, at: float) -> Json:
     """When a trial went well last, of which copy, and how the last one ended; one that was not made says nothing."""
     if outcome.state not in (State.DONE, State.FAILED) or not outcome.begun:

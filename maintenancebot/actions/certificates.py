@@ -23,7 +23,6 @@ def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
     return [_outcome(change, answers.get(change.id)) for change in step.changes]
 
 
-
 def learned(change: Change, outcome: Outcome, known: Json, at: float) -> Json:
     """The failed tries in a row with this certificate; None once it was renewed. What may have been a try counts."""
     measured = outcome.measured

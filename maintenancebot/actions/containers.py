@@ -31,4 +31,3 @@ def _step(change: Change, args: Mapping[str, Json]) -> Step:
 def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
     """One outcome for each change of the step; without an answer it is unknown."""
     return trash.outcomes(step, raw)
-

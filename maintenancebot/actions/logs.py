@@ -51,4 +51,3 @@ def reply(step: Step, question: Mapping[str, Json], host: Host, settings: Settin
 def give_up(host: Host) -> None:
     """Drop what a host has begun to send and did not end."""
     offload.give_up(host)
-

@@ -33,7 +33,6 @@ def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
     return [_outcome(change, answers.get(change.id)) for change in step.changes]
 
 
-
 def reply(step: Step, question: Mapping[str, Json], host: Host, settings: Settings) -> Mapping[str, Json]:
     """Leave to roll back what the step in hand has upgraded; the guards were asked before."""
     if step.op == OP and question.get("ask") == "roll_back" and step.args.get("rollback"):

@@ -86,12 +86,14 @@ def work_on(context: Context, store: Store, episode_id: str, *, progress: Progre
             if not episode.is_over:
                 _escalate(steps, Reason.UNKNOWN_HOST, "the inventory does not have this host any more")
             return
+        if episode.is_waiting and not _was_approved(steps, store, work.now()):
+            return  # a no ends it, whoever has the host
         holding = Holding(store, work)
         try:
             with holding.host(host.name, f"{COMMAND} {episode.subject}", wait=WAIT_SECONDS):
                 _with_the_host(context, holding, host, steps)
         except BusyError as error:
-            _put_off(steps, str(error), context, stop)
+            _put_off(steps, store, str(error), context, stop)
     messages.deliver(store)
 
 
@@ -206,13 +208,15 @@ def _approval(episode: Episode, store: Store) -> Approval | None:
     return store.approvals.get(episode.body.get("approval", ""))
 
 
-def _put_off(steps: StoredSteps, detail: str, context: Context, stop: threading.Event) -> None:
+def _put_off(steps: StoredSteps, store: Store, detail: str, context: Context, stop: threading.Event) -> None:
     """Somebody else has the host: later, but not for ever."""
     episode = steps.episode
-    if stop.is_set() or episode.is_over:
-        return
+    if stop.is_set() or episode.is_over or episode.is_waiting:
+        return  # what was approved is tried again until that expires
+    if store.episodes.get(episode.id).changed_at != episode.changed_at:
+        return  # who has the host is at work on this very episode
     minutes = context.settings.remediation.alerts.max_age_minutes
-    if now() - episode.opened_at > timedelta(minutes=minutes):
-        _escalate(steps, Reason.BUSY, detail)
-    elif episode.reason is not Reason.BUSY:
+    if episode.reason is not Reason.BUSY:
         steps.take(episode.state, Reason.BUSY, detail)
+    elif now() - episode.changed_at > timedelta(minutes=minutes):
+        _escalate(steps, Reason.BUSY, detail)

@@ -49,7 +49,7 @@ def dry_run(
         # What a run is at right now is not unfinished.
         alone = refresh or store.leases.holder(CYCLE, at=started) is None
         judged, notes = _look_and_judge(selected, work, store, holding, settle=alone)
-        notes += cycle.order(selected, judged, work, fleet=context.inventory.hosts)
+        notes += [*cycle.order(selected, judged, work, fleet=context.inventory.hosts), *guards.stop_notes(store)]
     told = report("dry-run", work, started, cycle.host_reports(selected, judged), notes, context.inventory)
     return told, judged.seen.plan
 
@@ -104,7 +104,7 @@ def run_in(
         with suppress(StoreError):  # the end of the run says so
             guards.notify(store, selected, judged, work)
         reports = cycle.host_reports(selected, judged)
-        notes += quiet.notes(reports, store, now())
+        notes += [*quiet.notes(reports, store, now()), *guards.stop_notes(store)]
         sources.remember(context.inventory, store, now())
         told = report("run", work, started, reports, notes, context.inventory)
         return finish(told, judged, work, store)

@@ -46,6 +46,7 @@ SLACK_SECONDS = 1800.0
 """On top of what the deadlines of one host allow: a reboot, health checks, waiting for another's lease."""
 
 LOOK_UP = "look-up"
+ALERTS = "alerts"
 
 Ended = tuple[State, Reason, str]
 
@@ -70,10 +71,10 @@ class Duties:
         self._intake = Intake(store, vitals)
         self._timetable = Timetable(store, self._begin, self._runs.has)
         self._schedule = Pulse(SCHEDULE, self._tick, TICK_SECONDS, troubles)
-        self._alerts = Pulse("alerts", self._take_up, TICK_SECONDS, troubles)
+        self._alerts = Pulse(ALERTS, self._take_up, TICK_SECONDS, troubles)
         self._clockwork = Clockwork(self._schedule.wake)
         self._dead_man = DeadMan(lambda: context().settings.http.dead_man_url)
-        self._ready = health.kept(lambda: health.causes(context(), store, vitals, now()))
+        self._ready = health.kept(lambda: [*health.causes(context(), store, vitals, now()), _looks(troubles)])
         self._unstored: list[tuple[Claim, Ended]] = []
         self._ends = threading.Lock()
         self._next_look_up = 0.0
@@ -128,6 +129,8 @@ class Duties:
     def _tick(self) -> None:
         self._vitals.beat(SCHEDULE)
         context, at = self._context(), now()
+        self._runs.go_on()
+        self._episodes.go_on()
         self._store_ends()
         self._look_up(context)
         self._timetable.look(context, at)
@@ -184,7 +187,8 @@ class Duties:
                 facts = {"state": ended[0].value, "reason": ended[1].value, "detail": ended[2]}
                 _log.info("a slot's run ended", extra={"action": "slot_finished", **facts})
                 self._schedule.wake()  # for what waited meanwhile
-            if claim.schedule == slots.CYCLE and ended[0] not in (State.FAILED, State.UNKNOWN):
+            went_well = ended[0] not in (State.FAILED, State.UNKNOWN) and ended[1] is Reason.NONE  # not busy, not ended
+            if claim.schedule == slots.CYCLE and went_well:
                 self._dead_man.after_cycle()
 
     def _outcome(self, claim: Claim, progress: Progress) -> Ended:
@@ -233,6 +237,12 @@ def patience(settings: Settings) -> float:
     """How long a piece may be silent: as long as one host may take for its longest step."""
     ssh = settings.ssh
     return ssh.connect_timeout + ssh.login_timeout + max(ssh.probe_deadline, ssh.apply_deadline) + SLACK_SECONDS
+
+
+def _looks(troubles: Troubles) -> health.Cause:
+    """Who lives, but fails at each look at what is due, does not do its job."""
+    failing = {name: words for name, words in troubles.known().items() if name in (SCHEDULE, ALERTS)}
+    return health.Cause("looks", not failing, "; ".join(f"{name}: {words}" for name, words in failing.items()))
 
 
 def _watching(settings: Settings) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ LEAST_BYTES = 32 * 2**20
 LEAST_INODES = 100
 """What must be free for the state: a run of a fleet writes some megabytes."""
 LAST_SLOTS = 20
-FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
 """Headers by which a proxy on this machine tells that the question came from elsewhere."""
 
 
@@ -222,7 +222,7 @@ def _disk(state: Path) -> tuple[bool, str]:
 def _configuration(vitals: Vitals) -> tuple[bool, str]:
     """A reload that was refused leaves the daemon able to do its job, by the configuration that it had."""
     refused = vitals.notes().get(CONFIGURATION)
-    return True, f"the last reload was refused, the configuration before it holds: {refused}" if refused else ""
+    return True, "the last reload was refused, the configuration before it holds; see the log" if refused else ""
 
 
 def _kept(context: Context, store: Store, now: datetime) -> tuple[bool, str]:

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from maintenancebot.daemon.logs import about
-from maintenancebot.errors import UsageError
+from maintenancebot.errors import ListenError, UsageError
 from maintenancebot.settings import Http
 
 START_SECONDS = 10.0
@@ -45,7 +45,7 @@ class Server:
         self._app = Starlette(routes=list(routes))
 
     def start(self) -> int:
-        """Listen, and return the port; raises UsageError for what cannot be listened on or with."""
+        """Listen, and return the port; raises ListenError, and UsageError for files that cannot be used."""
         listening = self._listen()
         self._server = uvicorn.Server(self._configuration())
         self._thread = threading.Thread(target=self._run, args=(listening,), name="server", daemon=True)
@@ -54,7 +54,7 @@ class Server:
         while not self._server.started and self._thread.is_alive() and time.monotonic() < until:
             time.sleep(POLL_SECONDS)
         if not self._server.started:
-            raise UsageError(f"the server on {self._http.host} port {self._http.port} did not start; see the log")
+            raise ListenError(f"the server on {self._http.host} port {self._http.port} did not start; see the log")
         return int(listening.getsockname()[1])
 
     def stop(self, seconds: float) -> bool:
@@ -85,7 +85,7 @@ class Server:
             listening = socket.create_server((http.host, http.port), family=family, backlog=BACKLOG)
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else error
-            raise UsageError(f"{http.host} port {http.port}: {why}; write another `http.port`") from error
+            raise ListenError(f"{http.host} port {http.port}: {why}; write another `http.port`") from error
         # Connections inherit it; without it the end of each answer waits 40 ms for the start to be acknowledged.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening

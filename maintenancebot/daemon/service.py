@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 from starlette.routing import Route
@@ -156,7 +157,8 @@ class Service:
         """Take configuration and inventory anew, or keep all as it is and say why."""
         self._systemd.reloading()
         try:
-            fresh = load(self._options, by=DAEMON)
+            # Webhook and log go by the secrets of the start: the ones that are read now hold from the next start on.
+            fresh = replace(load(self._options, by=DAEMON), secrets=self._context.secrets)
             _check_fixed(self._context, fresh)
         except UsageError as error:
             self._vitals.note(CONFIGURATION, str(error))

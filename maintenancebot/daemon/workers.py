@@ -48,10 +48,13 @@ class Workers:
                 return False
             self._keys.add(piece.key)
             self._waiting.append((piece, contextvars.copy_context()))
-            if self._threads < self._parallel():
-                self._threads += 1
-                threading.Thread(target=self._run, name=self._name, daemon=True).start()
+            self._start()
             return True
+
+    def go_on(self) -> None:
+        """Start what still waits although there is room for it: more may be at work by now, or there was no thread."""
+        with self._change:
+            self._start()
 
     def has(self, key: str) -> bool:
         """Whether the piece waits or is at work."""
@@ -77,6 +80,17 @@ class Workers:
         until = time.monotonic() + seconds
         with self._change:
             return self._change.wait_for(lambda: not self._threads, max(0.0, until - time.monotonic()))
+
+    def _start(self) -> None:
+        """Start a thread for what waits, if there is room; where the system gives none, it is tried again later."""
+        if not self._waiting or self._threads >= self._parallel():
+            return
+        try:
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+        except RuntimeError as error:
+            _log.error("no thread can be started", extra={"action": "no_thread", "part": self._name, "why": str(error)})
+            return
+        self._threads += 1  # the thread looks at it when the caller lets go
 
     def _run(self) -> None:
         while (taken := self._take()) is not None:

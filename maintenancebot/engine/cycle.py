@@ -205,12 +205,6 @@ def host_reports(selected: Sequence[Selected], judged: Judged) -> tuple[HostRepo
     return tuple(reports)
 
 
-def fleet_share(seen: Seen, hosts: int) -> float:
-    """Share of the hosts that the plan would change."""
-    changed = sum(1 for plan in seen.plan.hosts if plan.changes)
-    return changed / hosts if hosts else 0.0
-
-
 def _todo(
     selected: Sequence[Selected], judged: Judged, work: Work
 ) -> tuple[list[tuple[Selected, list[Step]]], dict[str, Mapping[str, Outcome]]]:

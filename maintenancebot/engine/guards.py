@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,10 +23,19 @@ from maintenancebot.store import Store
 
 APPROVAL_HOURS = 72
 
+UPDATES = TaskType.PACKAGE_UPDATE.value
+"""The rule by which renewing package lists counts."""
+
 
 def machine_ids(store: Store, hosts: Sequence[str]) -> dict[str, str]:
     """The machine-ids that hosts had before, where any is known."""
     return {host: known for host in hosts if (known := store.machines.known(host))}
+
+
+def stop_notes(store: Store) -> list[str]:
+    """Who stopped everything and why, for every report until it is over; empty when nobody did."""
+    stop = store.guard.stopped()
+    return [f"stopped by {stop.by}: {stop.reason}; nothing is changed until `maintenancebot resume`"] if stop else []
 
 
 def read(store: Store, selected: Sequence[Selected], plan: Plan, work: Work) -> dict[str, Guards]:
@@ -119,13 +129,17 @@ class RefreshBook:
         self._store = store
         self._work = work
         self._wanted = wanted
+        self._lock = threading.Lock()
+        self._under_way = 0  # counts for the budget like what was made
 
     def begin(self, item: Selected) -> bool:
         """Whether this host's lists may be renewed now; the intent is on disk then."""
         try:
-            if not self._wanted or not self._may(item):
-                return False
-            self._record("intent", item.host.name, {})
+            with self._lock:
+                if not self._wanted or not self._may(item):
+                    return False
+                self._record("intent", item.host.name, {})
+                self._under_way += 1
         except StoreError:
             return False
         return True
@@ -136,7 +150,8 @@ class RefreshBook:
         told = next((task for task in tasks if task.type is TaskType.PACKAGE_UPDATE), None)
         state = State.UNKNOWN if told is None or told.state is State.UNKNOWN else State.DONE
         reason = looked.reason if told is None else told.reason
-        with suppress(StoreError):
+        with self._lock, suppress(StoreError):
+            self._under_way -= 1
             self._record("outcome", item.host.name, {"state": state.value, "reason": reason.value})
 
     def _may(self, item: Selected) -> bool:
@@ -145,11 +160,13 @@ class RefreshBook:
         return (
             any(autonomy(host, [task], settings) is not Autonomy.OBSERVE for task in tasks)
             and not host.maintenance
+            and not host.stale
             and not self._work.stop.is_set()
             and not windows.freeze_reason(settings, now)
             and not windows.closed_reason(settings, host, now)
             and self._store.guard.stopped() is None
-            and actions_left(self._store, self._work, now) > 0
+            and not breakers.objection(self._store.breakers.all(), host.name, host.groups, UPDATES, now)
+            and actions_left(self._store, self._work, now) > self._under_way
         )
 
     def _record(self, kind: str, host: str, more: dict[str, Json]) -> None:

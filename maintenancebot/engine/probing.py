@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from maintenancebot.catalog import SUBJECTS
+from maintenancebot.catalog import SUBJECTS, Probe
 from maintenancebot.engine import memory
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import RemoteError
@@ -21,6 +21,7 @@ from maintenancebot.settings import Settings, Task
 LOCK_WAIT_SECONDS = 30
 FINDINGS_CAP = 200_000  # of one host; a task's own limits are far below
 RECALL = "recall"
+LARGEST = 2**96  # some file systems without a limit tell all that 64 bits hold, in blocks
 
 _STATES = {"ok": State.DONE, "unknown": State.UNKNOWN, "skipped": State.SKIPPED}
 
@@ -167,7 +168,7 @@ def _take(answer: _Answer, kind: str, payload: Mapping[str, Json], now: datetime
                 findings=tuple(answer.findings.pop(task, ())),
                 facts=dict(payload["facts"]),
             )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise RemoteError(Reason.GARBLED, f"a {kind} frame is not as agreed: {error!r}") from error
 
 
@@ -179,9 +180,22 @@ def _facts(payload: Mapping[str, Json], now: datetime) -> HostFacts:
         uid=int(payload["uid"]),
         clock=float(payload["clock"]),
         clock_offset=round(float(payload["clock"]) - now.timestamp(), 1),
-        mounts=tuple(Mount(**mount) for mount in payload["mounts"]),
+        mounts=tuple(_mount(mount) for mount in payload["mounts"]),
         missing=tuple(str(name) for name in payload["missing"]),
     )
+
+
+def _mount(row: Mapping[str, Json]) -> Mount:
+    """A mount as the host tells it; raises TypeError or ValueError for what nothing can be reckoned with."""
+    mount = Mount(**row)
+    figures = (mount.total, mount.available, mount.inodes, mount.inodes_free)
+    if not all(isinstance(text, str) for text in (mount.path, mount.device, mount.fs_type)):
+        raise TypeError("path, device and type of a mount are texts")
+    if not all(isinstance(one, int) for one in figures):
+        raise TypeError("the figures of a mount are whole numbers")
+    if not all(0 <= one < LARGEST for one in figures):
+        raise ValueError("no file system is so large")
+    return mount
 
 
 def _plan(
@@ -204,15 +218,20 @@ def _plan_task(host: Host, task: Task, work: Work, facts: HostFacts, answer: _An
     subject = SUBJECTS[task.type]
     result = answer.ended.get(_key(task), ProbeResult(State.SKIPPED, Reason.NOT_CONFIGURED))
     try:
-        result = subject.probe.complete(task, work.settings, result, session)
-    except RemoteError as error:
-        result = replace(result, state=State.UNKNOWN, reason=error.reason, detail=str(error))
-    try:
+        result = _completed(subject.probe, task, work, result, session)
         result = memory.recalled(host, task, result, work)
         return subject.planner.plan(host, task, work.settings, facts, result)
     except Exception as error:  # what the host said cannot be planned with: that is this task's trouble alone
         told = f"{type(error).__name__}: {error}"
         return TaskPlan(task.name, task.type, State.UNKNOWN, Reason.GARBLED, f"the answer cannot be read ({told})")
+
+
+def _completed(probe: Probe, task: Task, work: Work, result: ProbeResult, session: Session) -> ProbeResult:
+    """The result with what the controller asks besides; that it cannot ask is a result too."""
+    try:
+        return probe.complete(task, work.settings, result, session)
+    except RemoteError as error:
+        return replace(result, state=State.UNKNOWN, reason=error.reason, detail=str(error))
 
 
 def _recalled(unfinished: Sequence[Change], answer: _Answer) -> tuple[Outcome, ...]:

@@ -23,6 +23,7 @@ from maintenancebot.plan.document import HostPlan, TaskPlan
 
 VERDICT = "verdict_state"  # a planner's verdict beside its changes, e.g. an expired certificate that nothing renews
 VERDICT_REASON = "verdict_reason"
+UNLESS_DONE = "failed_unless_done"  # reason and detail of a failure that the changes, once made, would cure
 _OF_HOST = {
     Reason.MACHINE_CHANGED: State.SKIPPED,
     Reason.SAME_MACHINE: State.SKIPPED,
@@ -73,11 +74,17 @@ def _task(task: TaskPlan, decisions: Mapping[str, Decision], outcomes: Mapping[s
     verdict = task.facts.get(VERDICT)
     if verdict:
         states.append(State(verdict))
-    state = worst(states)
+    uncured = task.facts.get(UNLESS_DONE)
+    if uncured and all(change.state in (State.DONE, State.PLANNED) for change in changes):
+        uncured = None
+    state = State.FAILED if uncured else worst(states)
     facts = _with_freed(task, changes)
     said = task.facts.get(VERDICT_REASON) if verdict == state else None
     reason = _shared_reason(changes, state) if said is None else Reason(said)
-    return TaskReport(task.task, task.type, state, reason, task.detail, changes, facts)
+    if reason is Reason.NONE and uncured:
+        reason = Reason(uncured["reason"])
+    detail = "; ".join(filter(None, [task.detail, uncured["detail"] if uncured else ""]))
+    return TaskReport(task.task, task.type, state, reason, detail, changes, facts)
 
 
 def _change(change: Change, decisions: Mapping[str, Decision], outcomes: Mapping[str, Outcome]) -> ChangeReport:

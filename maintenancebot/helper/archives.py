@@ -91,6 +91,8 @@ def _read_zip(descriptor, budget, wanted):
                 raise Empty("zip without a file in it")
             wanted.saw(*[path_of(os.fsencode(member.filename)) for member in members])
             return _read_members(archive, members, budget)
+    except NotImplementedError as error:
+        raise Lacking("this host's python3 cannot read this zip: %s" % error) from error
     except (zipfile.BadZipFile, EOFError, ValueError) as error:
         raise Damaged("zip: %s" % error) from error
 

@@ -85,6 +85,8 @@ def _notes(found, listed, now, data):
         data["notes"].append("left aside: %s" % ", ".join(os.path.basename(path) for path in found.left_aside[:5]))
     if found.unreadable:
         data["notes"].append("cannot look into %s" % found.unreadable[0])
+    if found.cut:
+        data["notes"].append("more than %d names to look at: a newer copy may be among the rest" % copies.MOST_ENTRIES)
     series = {}
     for copy in listed:
         series.setdefault(copy.series, copy)

@@ -45,7 +45,7 @@ def check(source, now, max_age_hours, budget):
         data.update(verdict="ok", reason="fresh", detail="")
     except verdicts.Verdict as verdict:
         data.update(verdict=verdict.verdict, reason=verdict.reason, detail=verdict.detail)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever a strange file makes us stumble over: it spoils its own source alone
         data.update(verdict="unknown", reason="helper_error", detail="%s: %s" % (type(error).__name__, error))
     data["notes"] += scratch.told(source.get("folder"))
     return data

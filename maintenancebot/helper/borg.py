@@ -18,6 +18,9 @@ LEAST_SECONDS = 5
 CHECKPOINT = re.compile(r"\.checkpoint(\.\d+)?$")
 KEYS = "/root/.config/borg/keys"
 SSH = "ssh -oBatchMode=yes -oUpdateHostKeys=no -oConnectTimeout=20"
+ANSWERED = "yes (from BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK)"
+"""borg's word for a repository that needs no encryption: what it says besides is what is wrong."""
+
 WARNING = 1
 """Exit code: of `list` a warning, of `check` and `extract` that something is wrong with the data."""
 
@@ -125,11 +128,11 @@ def failure(answer, name):
         return unknown("over_cap", "borg's list is longer than one look may take")
     if re.search(r"passphrase supplied|passphrase.*incorrect|No key file", words):
         return unknown("credentials", "the repository does not open with this passphrase")
-    if "previously unknown unencrypted repository" in words:
+    if "previously unknown unencrypted repository" in words and ANSWERED not in words:
         return bad("wrong_content", "the repository is not encrypted, although it has a passphrase")
-    if "IntegrityError" in words or "ntegrity error" in words:
-        found = re.search(r"[^\n]*ntegrity error[^\n]*", words)
-        return bad("damaged", found.group(0)[:300] if found else last[0][:300])
+    broken = re.search(r"[^\n]*(?:ntegrity error|IntegrityError|Inconsistency detected)[^\n]*", words)
+    if broken:
+        return bad("damaged", broken.group(0)[:300])
     if re.search(r"does not exist|not a valid repository", words):
         return bad("missing", "no repository at %s" % name)
     return unknown("tool_failed", last[0][:300])

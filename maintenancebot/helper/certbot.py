@@ -206,8 +206,12 @@ def _old(served, serial):
 
 
 def _still_old(served, serial):
-    places = ", ".join("%s:%d" % (one["address"], one["port"]) for one in _old(served, serial))
-    return "the new certificate is on disk, %s still serves another" % places
+    places = ["%s:%d %s" % (one["address"], one["port"], _doing(one)) for one in _old(served, serial)]
+    return "the new certificate is on disk, %s" % ", ".join(places)
+
+
+def _doing(place):
+    return "still serves another" if place["serial"] else "does not answer"
 
 
 def _hook_fault(said):

@@ -9,6 +9,7 @@ from .der import facts_of
 LIVE = "/etc/letsencrypt/live"
 RENEWAL = "/etc/letsencrypt/renewal"
 PRE_HOOKS = "/etc/letsencrypt/renewal-hooks/pre"
+DEFAULTS = "/etc/letsencrypt/cli.ini"
 SNAP = "/snap/bin/certbot"
 TIMERS = ("certbot.timer", "snap.certbot.renew.timer", "certbot-renew.timer")
 TABLES = ("/etc/crontab", "/etc/cron.d", "/var/spool/cron/crontabs/root", "/var/spool/cron/root")
@@ -18,6 +19,7 @@ SYSTEMD = "/run/systemd/system"
 MOST_BYTES = 65536
 MOST_TABLES = 200
 SETTING = re.compile(r"^\s*(authenticator|installer|pre_hook|http01_port|http01_address)\s*=\s*(.*?)\s*$", re.MULTILINE)
+PRE_HOOK = re.compile(r"^\s*pre[-_]hook\s*=\s*\S", re.MULTILINE)
 RENEWS = re.compile(r"^[^#\n]*\bcertbot\b[^#\n]*\brenew\b.*$", re.MULTILINE)
 
 
@@ -77,6 +79,9 @@ def conflict(lineage):
 
 
 def _has_pre_hooks():
+    """Whether a hook runs before each renewal, by the folder of hooks or the defaults of all lineages."""
+    if PRE_HOOK.search(_content(DEFAULTS)):
+        return True
     try:
         return any(os.access(os.path.join(PRE_HOOKS, name), os.X_OK) for name in os.listdir(PRE_HOOKS))
     except OSError:

@@ -15,6 +15,8 @@ MOST_FILES = 1000
 MOST_LOOKED_AT = 5000
 MOST_NAMES = 100000
 """Certificates reported, files read for them, and names seen while patterns are followed: others may add junk."""
+MOST_BYTES = 16 * 1024 * 1024
+"""Of the certificates in files, and again of those that ports serve: what a host may answer in all is limited."""
 MOST_IN_A_FILE = 20
 FILE_BYTES = 256 * 1024
 BLOCK = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----\s([^-]*)(-----END (?:X509 )?CERTIFICATE-----)?")
@@ -46,6 +48,7 @@ class Looked:
     def __init__(self):
         self.keys = Keys()
         self.names_left = MOST_NAMES
+        self.bytes_left = MOST_BYTES
         self.unreadable = []
         self.left_out = 0
 
@@ -164,6 +167,10 @@ def _report_one(path, source, out, looked, more):
         return named
     if not chain or len(chain) > MOST_IN_A_FILE:
         return False  # a key, DH parameters, or a bundle of authorities
+    looked.bytes_left -= sum(map(len, chain))
+    if looked.bytes_left < 0:
+        looked.left_out += 1
+        return False
     out.finding(
         "certificate",
         path,

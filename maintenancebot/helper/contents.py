@@ -11,6 +11,7 @@ BLOCK = 512
 TAR_LINKS_AND_PLACES = b"123456"
 """Hard and symbolic links, devices, folders, pipes: headers without data."""
 TAR_FILES = b"\0" + b"07S"
+SIZE_DIGITS = 19
 
 
 def read(feed, name, wanted=None):
@@ -76,7 +77,7 @@ def read_tar(feed, wanted):
             break
         if not is_tar(block):
             raise Damaged("tar header after %d entries is damaged" % entries)
-        kind, size = block[156:157], _number(block[124:136])
+        kind, size = block[156:157], _size(block, entries)
         if kind in b"xg":
             told = _pax(_padded(feed, size, entries))
             if kind == b"x":
@@ -85,11 +86,13 @@ def read_tar(feed, wanted):
         if kind == b"L":
             name_told = _padded(feed, size, entries).rstrip(b"\0")
             continue
-        if kind != b"K":
-            entries += 1
-            files += kind in TAR_FILES
-            wanted.saw(path_of(name_told or _name(block)))
-            size, size_told, name_told = int(size_told or size), None, None
+        if kind in b"KX":  # the target of a link, and what an old Solaris tells of the next entry
+            _padded(feed, size, entries)
+            continue
+        entries += 1
+        files += kind in TAR_FILES
+        wanted.saw(path_of(name_told or _name(block)))
+        size, size_told, name_told = int(size_told or size), None, None
         if kind == b"S":
             _sparse_map(feed, block)
         if kind not in TAR_LINKS_AND_PLACES:
@@ -121,6 +124,17 @@ def _number(field):
     return int(field.strip(b" \0") or b"0", 8)
 
 
+def _size(block, entries):
+    """What a header says of the bytes after it: never fewer than none, which would lead back to itself for ever."""
+    try:
+        size = _number(block[124:136])
+    except ValueError:
+        size = -1
+    if size < 0:
+        raise Damaged("tar header after %d entries is damaged" % entries)
+    return size
+
+
 def _skip_padded(feed, size, entries):
     padded = size + (-size) % BLOCK
     if feed.skip(padded) < padded:
@@ -139,11 +153,15 @@ def _padded(feed, size, entries):
 
 def _pax(data):
     """The size and path of a pax header: files of more than 8 GiB and long names are told there."""
-    told = {}
-    for line in data.split(b"\n"):
-        key, found, value = line.partition(b" ")[2].partition(b"=")
-        if found and (key == b"path" or (key == b"size" and value.isdigit())):
+    told, at = {}, 0
+    while at < len(data):
+        length = data[at : at + 8].partition(b" ")[0]  # of the whole record: a name may hold line breaks
+        if not length.isdigit() or int(length) <= len(length):
+            break
+        key, found, value = data[at + len(length) + 1 : at + int(length) - 1].partition(b"=")
+        if found and (key == b"path" or (key == b"size" and value.isdigit() and len(value) <= SIZE_DIGITS)):
             told[key] = value
+        at += int(length)
     return told
 
 

@@ -183,9 +183,13 @@ def _resolve(path, found):
         link["dangling"] = True
     else:
         copy = Copy(target, facts)
-        link["time"] = copy.time
-        if stat.S_ISREG(facts.st_mode) and not copy.name.lower().endswith(NOT_A_COPY):
+        if stat.S_ISDIR(facts.st_mode):
+            before = len(found.copies)
+            _sort_folder(target, found)
+            copy = found.copies[-1] if len(found.copies) > before else copy
+        elif stat.S_ISREG(facts.st_mode) and not copy.name.lower().endswith(NOT_A_COPY):
             found.copies.append(copy)
+        link["time"] = copy.time
     link["claims_latest"] = bool(CLAIMS_LATEST.search(text(os.path.basename(path))))
     found.links.append(link)
 

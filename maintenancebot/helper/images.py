@@ -18,25 +18,32 @@ def remove(step, out):
 
 
 def _remove(change, args, out):
-    wanted = change["object"]
     try:
-        daemon = docker_api.Daemon(wanted["socket"])
-        _must_be_planned(daemon, wanted)
-        _must_be_unused(daemon, wanted)
-        around = os.open(wanted["data_root"], walk.FOLDER)
+        daemon = docker_api.Daemon(change["object"]["socket"])
+        _must_be_planned(daemon, change["object"])
         try:
-            meter, layers = freed.Meter(around), _layers(daemon)
-            item = _save(daemon, change, args, around, out) if wanted.get("save") else None
-            try:
-                return _removed(daemon, change, item, meter, layers, out)
-            finally:
-                if item is not None:
-                    item.close()
-                    item.store.close()
-        finally:
-            os.close(around)
+            return _saved_and_removed(daemon, change, args, out)
+        except (walk.Refused, OSError) as error:
+            raise saved.not_gone(error) from error
     except docker_api.Trouble as error:
         return outcome(change["id"], "unknown", error.reason, error.detail)
+
+
+def _saved_and_removed(daemon, change, args, out):
+    wanted = change["object"]
+    _must_be_unused(daemon, wanted)
+    around = os.open(wanted["data_root"], walk.FOLDER)
+    try:
+        meter, layers = freed.Meter(around), _layers(daemon)
+        item = _save(daemon, change, args, around, out) if wanted.get("save") else None
+        try:
+            return _removed(daemon, change, item, meter, layers, out)
+        finally:
+            if item is not None:
+                item.close()
+                item.store.close()
+    finally:
+        os.close(around)
 
 
 def _look(daemon, name):
@@ -118,9 +125,7 @@ def _removed(daemon, change, item, meter, layers, out):
     if refusal is None and _id(daemon, change["object"]["id"]):
         refusal = ("failed", "tool_failed", "the daemon removed it, and still has it")
     if refusal is not None:
-        if item is not None:
-            saved.drop(item)
-        return outcome(change["id"], *refusal)
+        return _stayed(daemon, change, item, *refusal)
     figures = {"measured_by": MEASURED_BY}
     after = _layers(daemon)
     if layers is not None and after is not None:
@@ -132,6 +137,16 @@ def _removed(daemon, change, item, meter, layers, out):
         figures.update(trash_item=item.id, stored=stored, freed_at_purge=stored)
     expected = figures.get("layers_freed", 0) - stored
     return outcome(change["id"], "done", "verified", freed_now=meter.freed(expected), **figures)
+
+
+def _stayed(daemon, change, item, state, reason, detail):
+    """The daemon refused: an image that it has still needs no archive; one that went all the same has no other copy."""
+    if item is not None and _id(daemon, change["object"]["id"]):
+        saved.drop(item)
+    elif item is not None:
+        saved.keep(item)
+        detail += "; the image is gone, and lies in the trash as %s" % item.id
+    return outcome(change["id"], state, reason, detail)
 
 
 def _take_away(daemon, wanted):

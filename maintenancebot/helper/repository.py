@@ -80,7 +80,7 @@ def moment(words):
 
 def shown(repository):
     """A repository's address without what may be a password in it."""
-    return re.sub(r"//[^/@]*@", "//", repository)
+    return re.sub(r"//[^/\s]*@", "//", repository)
 
 
 def check_holes(began, data):

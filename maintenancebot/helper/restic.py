@@ -19,6 +19,7 @@ LEAST_SECONDS = 5
 GOLDEN = (5**0.5 - 1) / 2
 MOST_PARTS = 256
 PASSED_ON = re.compile(
+    r"(?!RCLONE_.*(?:COMMAND|_SSH)$|GOOGLE_EXTERNAL_ACCOUNT_)"
     r"(?:AWS|AZURE|B2|GOOGLE|OS|ST|RCLONE|RESTIC_REST|RESTIC_FEATURES)_[A-Z0-9_]+|(?i:https?_proxy|no_proxy)"
 )
 """Names of an environment file that reach restic; others could make it run a program, or another one."""
@@ -127,7 +128,7 @@ def failure(answer, name):
         return unknown("busy", words[:300])
     if re.search(r"denied|forbidden|unauthorized|\b40[13]\b|credential", words, re.IGNORECASE):
         return unknown("credentials", words[:300])
-    if answer.code == NO_REPOSITORY or re.search(r"no such file|does not exist|404|NoSuchKey", words):
+    if answer.code == NO_REPOSITORY or re.search(r"no such file|does not exist|\b404\b|NoSuchKey", words):
         return bad("missing", "no repository at %s" % name)
     if answer.code == repository.HOLES:
         return bad("incomplete", words[:300])

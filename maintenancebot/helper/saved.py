@@ -42,6 +42,13 @@ def new_item(folder, change, args, form, about):
         raise
 
 
+def not_gone(error):
+    """The refusal of an object that the daemon has: whatever vanished in the middle of it was not the object."""
+    reason = error.reason if isinstance(error, walk.Refused) else walk.reason_of(error)
+    detail = error.detail if isinstance(error, walk.Refused) else str(error)
+    return walk.Refused("changed_since" if reason == "vanished" else reason, detail)
+
+
 def partial(item):
     """An open empty file for the archive."""
     manifest.remove(item.fd, PARTIAL)
@@ -136,7 +143,7 @@ def let_go(item, out):
 def as_before(item):
     """A restore came to nothing: the item is held as it was."""
     manifest.remove(item.fd, PARTIAL)
-    item.save(state=item.place(), restored=None, target=None)
+    item.save(state=item.place(), restored=None, target=None, making=None)
     item.settle()
 
 

@@ -15,8 +15,17 @@ PARTS = {
 }
 """Parts that a record may have, and what they must have then."""
 OBJECTS = {
-    "volume": {"name": str, "driver": str, "labels": dict, "content": str, "allocated": int, "socket": str},
-    "image": {"id": str, "tags": list, "socket": str},
+    "volume": {
+        "name": str,
+        "driver": str,
+        "labels": dict,
+        "content": str,
+        "allocated": int,
+        "mountpoint": str,
+        "data_root": str,
+        "socket": str,
+    },
+    "image": {"id": str, "tags": list, "data_root": str, "socket": str},
 }
 """Forms of what is no file, and what their part of the record must have."""
 WORDS = ("state", "form", "target", "temporary", "link", "sha256", "stored_sha256", "change")

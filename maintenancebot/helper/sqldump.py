@@ -14,6 +14,9 @@ DUMPS = (
 """Dump program, what its first lines say, what its last lines say when it ended well."""
 
 TAIL = 8192
+AFTER = re.compile(rb"[^\n]*(?:\n(?:--[^\n]*|\\unrestrict [^\n]*|[ \t\r]*))*")
+"""What may stand after the last words of a dump: comments, and the last line of newer versions of pg_dump."""
+
 LINE = 4096
 """The most that is looked at of one line: what it does stands at its beginning."""
 
@@ -31,8 +34,12 @@ NO_OBJECT = (b"DATABASE", b"SCHEMA", b"ROLE", b"USER", b"EXTENSION")
 
 
 def program_of(head):
-    """The program that made a dump, what its last line says, by the first bytes; None when it is none."""
-    return next(((program, last) for program, first, last in DUMPS if first in head), None)
+    """The program that made a dump, what its last line says, by the first bytes; None when it is none.
+
+    What is said first counts: the dump of a cluster holds those of its databases.
+    """
+    made = [(head.find(first), program, last) for program, first, last in DUMPS if first in head]
+    return min(made)[1:] if made else None
 
 
 def read(feed, program, last, wanted):
@@ -45,7 +52,7 @@ def read(feed, program, last, wanted):
             seen.lines(lines)
         carried = rest[:LINE] if len(rest) > 16 * LINE else rest
     seen.lines(carried)
-    if not any(words in tail for words in last):
+    if not any(_ends_with(tail, words) for words in last):
         raise Damaged("%s's last line is missing: the dump was cut off" % program)
     if not seen.objects and not seen.filled:
         raise Empty("%s of a database without tables" % program)
@@ -57,6 +64,12 @@ def read(feed, program, last, wanted):
         "bytes": feed.total,
         "remark": "" if seen.filled else "no table in it has a row",
     }
+
+
+def _ends_with(tail, words):
+    """Whether nothing of a dump comes after these words; another dump that begins there has its own."""
+    at = tail.rfind(words)
+    return at >= 0 and AFTER.fullmatch(tail, at + len(words)) is not None
 
 
 class _Seen:

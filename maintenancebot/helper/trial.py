@@ -14,8 +14,6 @@ from .results import outcome, outcomes
 from .verdicts import Verdict, bad, unknown
 
 SECONDS = 3600
-SPARE_BYTES = 256 * 1024 * 1024
-SPARE_INODES = 1000
 BLOCK = 4096
 """An entry takes at least that much."""
 
@@ -43,7 +41,7 @@ def _try(change, args, out):
         return outcome(change["id"], "skipped", "over_cap", str(error), cleared=cleared)
     except streams.Lacking as error:
         return outcome(change["id"], "skipped", "lacks", str(error), cleared=cleared)
-    except (streams.Damaged, streams.Empty) as error:
+    except (streams.Damaged, streams.Empty, ValueError, OverflowError) as error:  # tarfile stumbles too
         return outcome(change["id"], "failed", "restore_failed", str(error), cleared=cleared)
     except OSError as error:
         return outcome(change["id"], "failed", "restore_failed", error.strerror or str(error), cleared=cleared)
@@ -74,12 +72,12 @@ def _check_room(folder, size, entries, most):
     if size > most:
         raise walk.Refused("over_cap", "it unpacks to %d bytes, at most %d are tried" % (size, most))
     found = os.statvfs(folder)
-    needed = size + entries * BLOCK + SPARE_BYTES
+    needed = size + entries * BLOCK + unpack.SPARE_BYTES
     available = found.f_bavail * found.f_frsize
     if available < needed:
         raise walk.Refused("no_space", "%d bytes are needed in %s, %d are free" % (needed, folder, available))
-    if found.f_files and found.f_favail < entries + SPARE_INODES:
-        raise walk.Refused("no_space", "%d inodes are needed in %s" % (entries + SPARE_INODES, folder))
+    if found.f_files and found.f_favail < entries + unpack.SPARE_INODES:
+        raise walk.Refused("no_space", "%d inodes are needed in %s" % (entries + unpack.SPARE_INODES, folder))
 
 
 class _File:

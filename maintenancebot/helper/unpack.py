@@ -6,11 +6,15 @@ Links, devices and owners are not made, so that no name in an archive can lead o
 import hashlib
 import os
 
-from . import contents, streams
+from . import contents, streams, walk
 from .streams import Damaged, Lacking
 
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+SPARE_BYTES = 256 * 1024 * 1024
+SPARE_INODES = 1000
+"""What is left free, however much an archive says that it holds: sparse files and deep folders become more."""
+
 COPY = [b"copy"]
 """Name of the one file that a backup without members becomes."""
 
@@ -50,6 +54,7 @@ def _write(folder, parts, pieces, budget):
         digest, size = hashlib.sha256(), 0
         for piece in pieces:
             budget.spend(len(piece))
+            _check_room(folder, len(piece))
             view = memoryview(piece)
             while view:
                 view = view[os.write(descriptor, view) :]
@@ -72,6 +77,7 @@ def _create(folder, parts):
     here = os.dup(folder)
     try:
         for part in parts[:-1]:
+            _check_room(folder, 0)
             try:
                 os.mkdir(part, 0o700, dir_fd=here)
             except FileExistsError:
@@ -86,6 +92,13 @@ def _create(folder, parts):
             return os.open(parts[-1], NEW, 0o600, dir_fd=here)
     finally:
         os.close(here)
+
+
+def _check_room(folder, size):
+    """Raises Refused before the file system comes to be full."""
+    found = os.fstatvfs(folder)
+    if found.f_bavail * found.f_frsize < SPARE_BYTES + size or (found.f_files and found.f_favail < SPARE_INODES):
+        raise walk.Refused("no_space", "it unpacks to more than its list says, and there is no room for that")
 
 
 def _parts(name):

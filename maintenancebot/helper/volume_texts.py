@@ -10,6 +10,12 @@ NAMED = re.compile(
 )
 KEY = re.compile(r"([ \t]{1,40})[\"']?([A-Za-z0-9._-]{1,200})[\"']?[ \t]{0,20}:")
 NAME_KEY = re.compile(r"[\s{,]name[\"']?[ \t]{0,20}:[ \t]{0,20}[\"']?((?:\$\{[^}]{0,200}\}|[^\s\"',}#]){1,255})")
+VOLUMES = re.compile(r"[ \t]{0,40}[\"']?volumes[\"']?[ \t]{0,20}:")
+APART = re.compile(r"[ \t]*(?:#|$)|---[ \t]*(?:#|$)|%")
+"""Lines that say nothing."""
+ALIAS = re.compile(r"[:,{ \t]\*\w")
+ELSEWHERE = ">|*&!"
+"""How a value begins that stands on other lines, or is an alias."""
 WORD = re.compile(r"[A-Za-z0-9][\w.-]{0,254}")
 
 
@@ -25,13 +31,15 @@ def from_compose(text, folder, variables):
     """
     found, unknown, level = set(SOURCE.findall(text)), False, None
     project = project_of(text, folder, variables)
-    for line in section(text):
-        key = KEY.match(line)
+    lines, is_plain = section(text)
+    for line in lines:
+        key = KEY.match(line) if is_plain else None
         level = key.group(1) if key and level is None else level
-        words = WORD.findall(line.partition(":")[2]) if key is None else [key.group(2)] * (key.group(1) == level)
-        for word in words:
+        words = [key.group(2)] * (key.group(1) == level) if key else WORD.findall(line.partition(":")[2])
+        for word in words if is_plain else WORD.findall(line):
             found.update((word, "*_" + word, "%s_%s" % (project, word)))
         for value in NAME_KEY.findall(line):
+            unknown = unknown or value[0] in ELSEWHERE
             for name in resolved(value, variables):
                 unknown = unknown or not re.sub(r"[*.-]", "", name)
                 found.add(name)
@@ -39,17 +47,24 @@ def from_compose(text, folder, variables):
 
 
 def section(text):
-    """The lines of the top-level `volumes:`, the first one too when more stands on it."""
-    inside = False
-    for line in lines_of(text):
-        if line.startswith(("volumes:", '"volumes":')):
-            inside = True
-            if line.partition(":")[2].strip():
-                yield line
-        elif line[:1] not in (" ", "\t", "", "#"):
-            inside = False
-        elif inside:
-            yield line
+    """The lines of the top-level `volumes:`, the first one too when more stands on it; and True.
+
+    All lines, and False, of a file that says it as only a YAML parser follows: in braces, as JSON is, or by an alias.
+    """
+    lines = [line for line in lines_of(text.lstrip("\ufeff")) if not APART.match(line)]
+    if not lines or lines[0].lstrip("- \t").startswith("{"):
+        return lines, False
+    found, inside, level = [], False, _indent(lines[0])
+    for line in lines:
+        if _indent(line) <= level:
+            inside = bool(VOLUMES.match(line))
+        if inside and (_indent(line) > level or line.partition(":")[2].strip()):
+            found.append(line)
+    return (lines, False) if any(ALIAS.search(line) for line in found) else (found, True)
+
+
+def _indent(line):
+    return len(line) - len(line.lstrip())
 
 
 def mentions(text, names, kind):

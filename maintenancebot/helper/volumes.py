@@ -41,22 +41,16 @@ def _remove(change, args, out):
     try:
         daemon = docker_api.Daemon(change["object"]["socket"])
         about = _planned(daemon, change["object"])
-        folder = _open(about["Mountpoint"])
         try:
-            return _removed(_Removal(daemon, change, args, folder, out))
+            folder = _open(about["Mountpoint"])
+            try:
+                return _removed(_Removal(daemon, change, args, folder, out))
+            finally:
+                os.close(folder)
         except (walk.Refused, OSError) as error:
-            raise _not_gone(error) from error
-        finally:
-            os.close(folder)
+            raise saved.not_gone(error) from error
     except docker_api.Trouble as error:
         return outcome(change["id"], "unknown", error.reason, error.detail)
-
-
-def _not_gone(error):
-    """The refusal of a volume that was there: whatever vanished in the middle of it was not the volume."""
-    reason = error.reason if isinstance(error, walk.Refused) else walk.reason_of(error)
-    detail = error.detail if isinstance(error, walk.Refused) else str(error)
-    return walk.Refused("changed_since" if reason == "vanished" else reason, detail)
 
 
 def _planned(daemon, wanted):
@@ -304,6 +298,9 @@ class _Restore:
     def create(self):
         """The empty volume's mount point."""
         about = self.item.record["volume"]
+        if _look(self.daemon, self.name) is not None:  # the daemon would give us somebody else's
+            raise walk.Refused("target_exists", "a volume %s was made meanwhile; --to names another" % self.name)
+        self.item.save(making=True)
         body = {"Name": self.name, "Driver": about["driver"], "Labels": about["labels"]}
         status, answer = self.daemon.ask("POST", "/volumes/create", body=body)
         if status != 201 or not isinstance(answer, dict) or (answer.get("Labels") or {}) != about["labels"]:
@@ -346,7 +343,7 @@ def settle_restore(item, out):
         if there is not None and _is_the_restored(item, there["Mountpoint"]):
             saved.let_go(item, out)
             return
-        if there is not None and item.record.get("restored") and _is_empty(there["Mountpoint"]):
+        if there is not None and item.record.get("making") and _is_empty(there["Mountpoint"]):
             daemon.ask("DELETE", "/volumes/%s" % docker_api.part(item.record["target"]))
     except docker_api.Trouble:
         return  # looked at again; until then it is listed and can be restored

@@ -1,6 +1,7 @@
 """Which certificates the web servers' configurations name, with keys, server names and where they listen; bounded."""
 
 import glob
+import itertools
 import os
 import re
 
@@ -21,7 +22,7 @@ NOT_A_CERTIFICATE = (".issuer", ".ocsp", ".sctl", ".key", ".dh")
 
 
 class Site:
-    """One server block: certificate files with their keys, the names it answers to, and where.
+    """One server block: certificate files with their keys in the same order, the names it answers to, and where.
 
     `listens` has pairs of an address, empty for every address, and a port.
     """
@@ -86,6 +87,9 @@ def sites(nginx=NGINX, apache=APACHE, haproxy=HAPROXY):
     for pattern in haproxy:
         for path in reader.matching(pattern):
             _haproxy(reader, path, found)
+    for site in found:
+        pairs = [one for one in itertools.zip_longest(site.certificates, site.keys, fillvalue="") if one[0]]
+        site.certificates, site.keys = [one for one, _ in pairs], [key for _, key in pairs]
     return [site for site in found if site.certificates], reader
 
 
@@ -133,10 +137,10 @@ def _directive(statement, base, site):
     if len(statement) < 2:
         return
     word, values = statement[0], statement[1:]
-    if word == "ssl_certificate" and _is_file(values[0]):
-        site.certificates.append(_below(values[0], base))
-    elif word == "ssl_certificate_key" and _is_file(values[0]):
-        site.keys.append(_below(values[0], base))
+    if word == "ssl_certificate":
+        site.certificates.append(_file(values[0], base))
+    elif word == "ssl_certificate_key":
+        site.keys.append(_file(values[0], base))
     elif word == "server_name":
         site.names.extend(values)
     elif word == "listen":
@@ -186,10 +190,10 @@ def _apache(lines, roots, found):
             site = Site("apache")
             found.append(site)
             site.listens = [one for value in words[1:] for one in _listens(value.rstrip(">"))]
-        elif word == "sslcertificatefile" and _is_file(words[1]):
-            site.certificates.append(_below(words[1], roots[0]))
-        elif word == "sslcertificatekeyfile" and _is_file(words[1]):
-            site.keys.append(_below(words[1], roots[0]))
+        elif word == "sslcertificatefile":
+            site.certificates.append(_file(words[1], roots[0]))
+        elif word == "sslcertificatekeyfile":
+            site.keys.append(_file(words[1], roots[0]))
         elif word in ("servername", "serveralias"):
             site.names.extend(name.rpartition("://")[2].partition(":")[0] for name in words[1:])
 
@@ -223,8 +227,10 @@ def _crt_list(reader, path, base):
     return [_below(words[0], base) for words in lines if words and not words[0].startswith("#")]
 
 
-def _is_file(value):
-    return "$" not in value and not value.startswith(("data:", "engine:", "store:", "pkcs11:"))
+def _file(value, folder):
+    """The path that a certificate or key stands in, empty when it is none; it keeps its place beside the other."""
+    is_file = "$" not in value and not value.startswith(("data:", "engine:", "store:", "pkcs11:"))
+    return _below(value, folder) if is_file else ""
 
 
 def _below(path, folder):

@@ -17,6 +17,8 @@ KIND = "certificates"
 """Of the rows in the memory: by lineage, the serial number that could not be renewed and when that was tried."""
 VERDICT_STATE = "verdict_state"
 """Key of the facts: what the report's state is at least, although the task has changes."""
+UNLESS_DONE = "failed_unless_done"
+"""Key of the facts: reason and detail of the failure that it is where the changes are not made after all."""
 NOT_KNOWN = ("private", "self_signed", "issuer_unknown")
 """What the host's store may say of an authority that it need not know."""
 ARCHIVE_NOTE = "cannot be undone; the old certificate stays in certbot's archive"
@@ -46,6 +48,9 @@ def plan(host: Host, task: Task, settings: Settings, facts: HostFacts, result: P
     changes = tuple(_renewal(host, task, one, judged) for one in renewals.ours)
     bad = [one for one in judged if one.verdict in WORST_FIRST and not _covered(one, renewals.ours)]
     told = _facts(result, judged, bad, renewals)
+    hoped = [one for one in judged if one.verdict in WORST_FIRST and one not in bad]
+    if hoped:
+        told[UNLESS_DONE] = {"reason": _worst(hoped).value, "detail": _said(hoped)}
     state, reason, detail = _verdict(result, judged, bad, renewals)
     if not changes:
         return TaskPlan(task.name, task.type, state, reason, detail, facts=told)

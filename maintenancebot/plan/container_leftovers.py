@@ -22,7 +22,7 @@ def told(result: ProbeResult) -> dict[str, Json]:
     if stopped:
         facts["stopped_containers"] = _figures([(f.data["name"], f.data["size"]) for f in stopped])
     if cache:
-        unused = [f for f in cache if not f.data["in_use"]]
+        unused = [f for f in cache if not f.data["in_use"] and not f.data["shared"]]
         facts["build_cache"] = _figures([(f.subject, f.data["size"]) for f in cache]) | {
             "unused_bytes": sum(f.data["size"] for f in unused)
         }
@@ -92,13 +92,31 @@ def _container(host: Host, task: DockerPruneTask, finding: Finding, facts: Mappi
 
 def cache(host: Host, task: DockerPruneTask, clock: float, result: ProbeResult) -> list[Change]:
     """Records of the build cache that are not in use and were not used for long, children before parents."""
-    old = [finding for finding in _of(result, "cache") if _is_old(finding.data, task, clock)]
-    return [_record(host, task, finding, result.facts) for finding in _children_first(old)]
+    records = _of(result, "cache")
+    needed = _with_parents(records, [one for one in records if not _may_go(one.data, task, clock)])
+    going = [finding for finding in records if finding.subject not in needed]
+    return [_record(host, task, finding, result.facts) for finding in _children_first(going)]
 
 
-def _is_old(row: Mapping[str, Json], task: DockerPruneTask, clock: float) -> bool:
+def _may_go(row: Mapping[str, Json], task: DockerPruneTask, clock: float) -> bool:
+    """Whether nothing of its own keeps it; what an image shares frees nothing."""
     used = row["idle_since"]
-    return not row["in_use"] and used is not None and clock - used >= task.min_age_hours * HOUR
+    if row["in_use"] or row["shared"] or used is None:
+        return False
+    return bool(clock - used >= task.min_age_hours * HOUR)
+
+
+def _with_parents(records: Sequence[Finding], staying: Sequence[Finding]) -> set[str]:
+    """The records that stay, and all that they are built on: the daemon removes no record below another."""
+    parents = {finding.subject: finding.data["parents"] for finding in records}
+    needed: set[str] = set()
+    waiting = [finding.subject for finding in staying]
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += parents.get(name, ())
+    return needed
 
 
 def _children_first(records: Sequence[Finding]) -> list[Finding]:

@@ -25,6 +25,7 @@ TAIL = 8192
 MEMORY = 256 * 2**20
 """The most that an xz decoder may take."""
 MOST_HEADER = 2**20
+SIZE_DIGITS = 19
 
 MAGIC = {"gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ\0", "zstd": b"\x28\xb5\x2f\xfd", "zip": b"PK\x03\x04"}
 SUFFIX = {
@@ -47,6 +48,9 @@ DUMPS = (
     ("sqlite3", b"PRAGMA foreign_keys=OFF;", b"COMMIT;"),
 )
 """Dump program, what its first lines say, what its last lines say when it ended well."""
+
+AFTER = re.compile(rb"[^\n]*(?:\n(?:--[^\n]*|\\unrestrict [^\n]*|[ \t\r]*))*")
+"""What may stand after the last words of a dump: comments, and the last line of newer versions of pg_dump."""
 
 DUMPED = re.compile(
     rb"""^(CREATE[ ](?:UNLOGGED[ ])?TABLE|CREATE[ ]DATABASE|INSERT[ ]INTO|COPY)[ ]
@@ -202,10 +206,11 @@ def _read(feed: _Feed, name: str, seen: Contents) -> None:
         return
     if TARS & set(name.lower().split(".")[1:]):
         raise Damaged("its name says tar, its content is not")
-    for program, first, last in DUMPS:
-        if first in head:
-            _read_dump(feed, program, last, seen)
-            return
+    made = [(head.find(first), program, last) for program, first, last in DUMPS if first in head]
+    if made:  # the dump of a cluster holds those of its databases
+        _, program, last = min(made)
+        _read_dump(feed, program, last, seen)
+        return
     seen.content = "data"
     zeros = not head.strip(b"\0")
     for chunk in feed.rest():
@@ -270,11 +275,15 @@ def _padded(feed: _Feed, size: int, entries: int) -> bytes:
 
 def _pax(data: bytes) -> dict[str, str]:
     """The path and the size of a pax header: long names and files of more than 8 GiB have them there."""
-    found = {}
-    for line in data.split(b"\n"):
-        key, equals, value = line.partition(b" ")[2].partition(b"=")
-        if equals and (key == b"path" or (key == b"size" and value.isdigit())):
+    found, at = {}, 0
+    while at < len(data):
+        length = data[at : at + 8].partition(b" ")[0]  # of the whole record: a name may hold line breaks
+        if not length.isdigit() or int(length) <= len(length):
+            break
+        key, equals, value = data[at + len(length) + 1 : at + int(length) - 1].partition(b"=")
+        if equals and (key == b"path" or (key == b"size" and value.isdigit() and len(value) <= SIZE_DIGITS)):
             found[key.decode()] = value.decode("utf-8", "replace")
+        at += int(length)
     return found
 
 
@@ -303,7 +312,8 @@ def _read_dump(feed: _Feed, program: str, last: bytes, seen: Contents) -> None:
         for word, what in DUMPED.findall(lines + newline):
             found[word] += 1
             _keep_dumped(seen, what)
-    if last not in tail:
+    at = tail.rfind(last)
+    if at < 0 or not AFTER.fullmatch(tail, at + len(last)):
         raise Damaged(f"{program}'s last line is missing: the dump was cut off")
     tables = sum(count for word, count in found.items() if word.endswith(b"TABLE"))
     if not tables and not found[b"INSERT INTO"] and not found[b"COPY"]:

@@ -279,6 +279,10 @@ def _judge(bucket: _Bucket, seen: contents.Contents) -> None:
     told = {"format": seen.format, "content": seen.content, "entries": seen.entries}
     bucket.data["evidence"].update((key, value) for key, value in told.items() if value not in ("", None))
     if lacks := seen.lacks(bucket.source.contains):
+        if seen.content == "data":
+            raise unknown(Reason.LACKS, f"its format does not show whether {', '.join(lacks[:5])} is in it")
+        if len(seen.names) >= contents.MOST_NAMES:
+            raise unknown(Reason.OVER_CAP, f"among its first {contents.MOST_NAMES} names nothing fits {lacks[0]}")
         raise bad(Reason.WRONG_CONTENT, f"nothing in it fits {', '.join(lacks[:5])}")
     if not seen.proven:
         bucket.data["notes"].append(

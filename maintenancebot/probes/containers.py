@@ -209,6 +209,7 @@ def _record(row: Mapping[str, Json]) -> dict[str, Json]:
         "kind": str(row.get("Type") or ""),
         "size": int(row.get("Size") or 0),
         "in_use": bool(row.get("InUse")),
+        "shared": bool(row.get("Shared")),
         "last_used": row.get("LastUsedAt"),
         "idle_since": epoch(row.get("LastUsedAt") or row.get("CreatedAt")),
         "parents": list(parents),

@@ -65,8 +65,8 @@ class Docker:
 
     def stopped(self) -> list[dict[str, Json]]:
         """The containers that do not run, with the bytes of their own layers; this may take a while."""
-        states = {"status": ["created", "exited", "dead"]}
-        return _rows(asked(lambda: self._client.containers(all=True, size=True, filters=states)))
+        states = ["created", "exited", *(["dead"] if self.engine == "docker" else [])]  # podman does not know it
+        return _rows(asked(lambda: self._client.containers(all=True, size=True, filters={"status": states})))
 
     def container(self, identity: str) -> dict[str, Json]:
         """One container by id; RemoteError(VANISHED) when there is none."""

@@ -59,9 +59,13 @@ def objects(changes: Iterable[ChangeReport]) -> dict[str, int]:
     return {kind: counted[kind] for kind in OBJECTS.values()}
 
 
+MOST = 2**63
+"""No file system holds more bytes; a larger figure of a host is no figure."""
+
+
 def number(value: Json) -> int:
-    """A figure that came from a host: 0 unless it is a whole number."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    """A figure that came from a host: 0 unless it is a whole number that can be true."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and -MOST < value < MOST else 0
 
 
 def _by_state(states: Iterable[State]) -> dict[str, int]:

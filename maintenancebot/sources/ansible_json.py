@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +15,9 @@ ALL = ("all", "ungrouped")
 """Groups that every inventory of Ansible has and that say nothing."""
 
 JUMP = re.compile(r"(?:^|\s)(?:-J\s*|-o\s*ProxyJump[= ])['\"]?([^\s'\"]+)")
+WAYS = frozenset({"ssh", "smart", "paramiko", "paramiko_ssh", "local"})
+"""Connections of Ansible that are ours too; by others, an address is that of something between."""
+
 YES = ("true", "yes", "on", "1", "y", "t")
 GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -41,18 +45,22 @@ def _members(groups: Mapping[str, Json]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, group in groups.items():
         hosts = group.get("hosts", ()) if isinstance(group, Mapping) else group  # a bare list is an old, legal form
+        if isinstance(hosts, str):
+            raise TypeError(f"the hosts of the group {name!r} are no list")
+        line = _line(name, above)
         for host in hosts:
-            found.setdefault(str(host), []).extend(_line(name, above))
+            found.setdefault(str(host), []).extend(line)
     return found
 
 
 def _line(name: str, above: Mapping[str, list[str]]) -> list[str]:
     """A group and all groups above it; a circle is walked once."""
-    found, waiting = [], [name]
+    found: dict[str, None] = {}
+    waiting = deque([name])
     while waiting:
-        group = waiting.pop(0)
+        group = waiting.popleft()
         if group not in found:
-            found.append(group)
+            found[group] = None
             waiting += above.get(group, [])
     return [group for group in found if group not in ALL]
 
@@ -66,6 +74,10 @@ def _hosts(members: Mapping[str, list[str]], variables: Mapping[str, Json], prob
         closed = [key for key in KEYS if _is_unfilled(said.get(key))]
         if closed:
             problems.append(f"{name} is left out: {closed[0]} holds a template or a vault, which only Ansible opens")
+            continue
+        way = str(said.get("ansible_connection") or "ssh").removeprefix("ansible.builtin.")
+        if way not in WAYS:
+            problems.append(f"{name} is left out: it is reached by {way[:60]!r}, which is not SSH")
             continue
         values = {key: value for key, value in _values(said).items() if value not in (None, "")}
         yield Listed(name, values, tuple(dict.fromkeys(group for group in groups if group not in odd)))
@@ -85,9 +97,9 @@ def _values(said: Mapping[str, Json]) -> dict[str, Json]:
     port = said.get("ansible_port", said.get("ansible_ssh_port"))
     return {
         "address": said.get("ansible_host", said.get("ansible_ssh_host")),
-        "port": int(port) if port not in (None, "") else None,
+        "port": int(port) if str(port or "").isdecimal() else port,  # what is no number is refused by its host alone
         "user": said.get("ansible_user", said.get("ansible_ssh_user")),
-        "connection": "local" if said.get("ansible_connection") == "local" else None,
+        "connection": "local" if said.get("ansible_connection") in ("local", "ansible.builtin.local") else None,
         "become": _truth(said.get("ansible_become")),
         "become_method": said.get("ansible_become_method"),
         "key": _key(said.get("ansible_ssh_private_key_file", said.get("ansible_private_key_file"))),

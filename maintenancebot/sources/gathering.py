@@ -97,7 +97,8 @@ def _judge(
         names = {host.name for host in answer.hosts}
         missing = tuple(host for host in last if host.name not in names)
         more = (f"source {name}: {len(missing)} hosts are known from {_since(row, now)} alone",) if missing else ()
-        return Gathered(source, name, answer.hosts + missing, now, problems + more, _stale(source, row, now)), None
+        at = now if row else None  # whoever the part that is silent has was never known
+        return Gathered(source, name, answer.hosts + missing, at, problems + more, _stale(source, row, now)), None
     if last and len(answer.hosts) < source.min_share * len(last):
         said = (
             f"source {name}: {len(answer.hosts)} hosts instead of {len(last)}; "

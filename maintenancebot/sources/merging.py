@@ -31,22 +31,30 @@ class Merged:
     sources: dict[str, str] = field(default_factory=dict)
     stale: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    ways: dict[str, str] = field(default_factory=dict)
 
-    def take(self, name: str, entry: Entry, source: str, stale: str) -> None:
-        """Add a host, or what a later source says of one that is there."""
-        known = self._same(name, entry, source)
+    def take(self, name: str, entry: Entry, source: str, stale: str, way: str = "") -> str:
+        """Add a host, or what a later source says of one that is there; returns its name. `way`: its bastions."""
+        known = self._same(name, entry, source, way)
         if known is None:
             self.entries[name], self.sources[name], self.stale[name] = entry, source, stale
-            return
+            self.ways[name] = way
+            return name
         if known != name:
             self.notes.append(f"{name} of {source} is {known} of {self.sources[known]}: one machine, one host")
         self.entries[known] = joined(self.entries[known], entry)
+        self.ways[known] = self.ways[known] or way
+        return known
 
-    def _same(self, name: str, entry: Entry, source: str) -> str | None:
+    def _same(self, name: str, entry: Entry, source: str, way: str) -> str | None:
         if name in self.entries:
             return name
         for other, known in self.entries.items():
-            if self.sources[other] != source and _one_machine(name, entry, other, known):
+            if self.sources[other] == source:
+                continue
+            # Behind different bastions one private address is two machines.
+            same_way = (entry.via or way) == (known.via or self.ways[other])
+            if _one_machine(name, entry, other, known, same_way=same_way):
                 return other
         return None
 
@@ -66,7 +74,7 @@ def merge(file: InventoryFile, gathered: Sequence[Gathered]) -> Merged:
             if entry is None:
                 merged.notes.append(f"source {source.name}: {listed.name!r} is left out: {fault}")
                 continue
-            merged.take(listed.name, entry, source.name, source.stale)
+            merged.take(listed.name, entry, source.name, source.stale, jump)
             jumps += [(listed.name, jump, source.name)] if jump else []
     for name, jump, origin in jumps:
         if name in merged.entries and merged.entries[name].via is None:
@@ -101,12 +109,11 @@ def _entry(name: str, values: Mapping[str, Json], groups: Iterable[str]) -> tupl
         return None, f"{place}: {first['msg']}" if place else first["msg"]
 
 
-def _one_machine(name: str, entry: Entry, other: str, known: Entry) -> bool:
+def _one_machine(name: str, entry: Entry, other: str, known: Entry, *, same_way: bool) -> bool:
     if entry.cloud_id and entry.cloud_id == known.cloud_id:
         return True
     here, there = (entry.address or name, entry.port or 22), (known.address or other, known.port or 22)
-    # Behind different bastions one private address is two machines.
-    return here == there and entry.via == known.via and "local" not in (entry.connection, known.connection)
+    return here == there and same_way and "local" not in (entry.connection, known.connection)
 
 
 def _lead_over(name: str, jump: str, origin: str, merged: Merged) -> None:
@@ -114,23 +121,33 @@ def _lead_over(name: str, jump: str, origin: str, merged: Merged) -> None:
     before: str | None = None
     for text in jump.split(","):
         hop = HOP.fullmatch(text.strip())
-        if hop is None:
-            merged.notes.append(f"{name}: the way over {text!r} cannot be read, so it is tried directly")
+        before = _bastion(hop, before, origin, merged) if hop else None
+        if before is None:
+            _forget_way(name, f"the way over {text!r} cannot be read", origin, merged)
             return
-        before = _bastion(hop, before, origin, merged)
     merged.entries[name] = joined(Entry(via=before), merged.entries[name])
 
 
-def _bastion(hop: re.Match[str], before: str | None, origin: str, merged: Merged) -> str:
-    """The name of the host that a hop leads over; made if there is none."""
+def _forget_way(name: str, why: str, origin: str, merged: Merged) -> None:
+    """Without its way a private address may be another machine's: such a host stays only where the file names it."""
+    if merged.sources[name] == FILE:
+        merged.notes.append(f"{name}: {why} in {origin}")
+        return
+    merged.notes.append(f"source {merged.sources[name]}: {name!r} is left out: {why}")
+    del merged.entries[name]
+
+
+def _bastion(hop: re.Match[str], before: str | None, origin: str, merged: Merged) -> str | None:
+    """The name of the host that a hop leads over, made if there is none; None when it can be no host."""
     address = hop["host"].strip("[]")
     for name, entry in merged.entries.items():
-        if name == address or (entry.address == address and (hop["port"] is None or entry.port == int(hop["port"]))):
+        same_port = hop["port"] is None or (entry.port or 22) == int(hop["port"])
+        if name == address or (entry.address == address and same_port):
             return name
-    values: dict[str, Json] = {"address": address, "groups": (BASTIONS,), "maintenance": True}
+    values: dict[str, Json] = {"address": address, "maintenance": True}
     values |= {"user": hop["user"]} if hop["user"] else {}
     values |= {"port": int(hop["port"])} if hop["port"] else {}
     values |= {"via": before} if before else {}
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", address).strip("-.") or "bastion"
-    merged.take(name, Entry.model_validate(values), origin, "")
-    return name
+    made, _ = _entry(name, values, (BASTIONS,))
+    return merged.take(name, made, origin, "", before or "") if made else None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import tempfile
-import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from maintenancebot.sources.listing import SourceError
 
 MOST_BYTES = 64 * 2**20
+PIECE = 256 * 1024
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "VIRTUAL_ENV")
 FAMILIES = ("ANSIBLE_", "AWS_", "GOOGLE_", "AZURE_", "HCLOUD_", "DO_", "DIGITALOCEAN_", "OS_")
 """Variables that inventory programs need: their own settings and the credentials of their clouds."""
@@ -39,21 +41,14 @@ def output(
             )
         except OSError as error:
             raise SourceError(f"{argv[0]} cannot be started: {error.strerror}") from error
-        late = threading.Event()
-        timer = threading.Timer(timeout, _end, (process, late))
-        timer.daemon = True
-        timer.start()
+        end = time.monotonic() + timeout
         try:
-            assert process.stdout is not None
-            with process.stdout as stream:
-                data = stream.read(MOST_BYTES + 1)
-            if len(data) > MOST_BYTES:
-                _end(process)
-            code = process.wait()
+            data = _printed(process, end)
+            code = process.wait(max(0.0, end - time.monotonic())) if len(data) <= MOST_BYTES else 0
+        except (TimeoutError, subprocess.TimeoutExpired):
+            raise SourceError(f"{name} did not end within {timeout:.0f} s") from None
         finally:
-            timer.cancel()
-        if late.is_set():
-            raise SourceError(f"{name} did not end within {timeout:.0f} s")
+            _end(process)
         if len(data) > MOST_BYTES:
             raise SourceError(f"{name} printed more than {MOST_BYTES >> 20} MiB")
         if code:
@@ -62,12 +57,29 @@ def output(
         return data
 
 
-def _end(process: subprocess.Popen[bytes], late: threading.Event | None = None) -> None:
-    if process.poll() is None:
-        if late:
-            late.set()
+def _printed(process: subprocess.Popen[bytes], end: float) -> bytes:
+    """All that it prints, a little more than is allowed at most; TimeoutError when that does not end.
+
+    What it has started may hold its output open after its own end.
+    """
+    assert process.stdout is not None
+    data = bytearray()
+    with process.stdout as stream:
+        while len(data) <= MOST_BYTES:
+            if not select.select([stream], [], [], max(0.0, end - time.monotonic()))[0]:
+                raise TimeoutError
+            piece = os.read(stream.fileno(), PIECE)
+            if not piece:
+                break
+            data += piece
+    return bytes(data)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.returncode is None:  # not waited for, so that its number is still its own, even when it has ended
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _last_line(said: bytes) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from maintenancebot.inventory_sources import AnySource, PluginSource
-from maintenancebot.sources.listing import Listing, SourceError
+from maintenancebot.sources.listing import Listed, Listing, SourceError
 
 ENTRY_POINTS = "maintenancebot.inventory"
 
@@ -44,12 +45,25 @@ def _plugin(source: PluginSource) -> Listing:
     """The answer of another package; what it gives is checked like any other host."""
     from importlib.metadata import entry_points
 
+    from maintenancebot.remote.aws import AwsError, within
+
     found = list(entry_points(group=ENTRY_POINTS, name=source.plugin))
     if not found:
         raise SourceError(f"no installed package has the entry point {source.plugin!r} in {ENTRY_POINTS}")
-    answer = found[0].load()(source.options, float(source.timeout))
+    limit = float(source.timeout)
+    try:
+        answer = within(limit, lambda: found[0].load()(source.options, limit))
+    except AwsError as error:
+        raise SourceError(str(error)) from error
     if not isinstance(answer, Listing):
         raise SourceError(f"the plugin {source.plugin!r} gave no Listing")
+    for one in answer.hosts:
+        if not (isinstance(one, Listed) and isinstance(one.values, Mapping) and isinstance(one.groups, tuple | list)):
+            raise SourceError(f"the plugin {source.plugin!r} gave a host that is no Listed with values and groups")
+    try:
+        json.dumps([[one.name, dict(one.values), list(one.groups)] for one in answer.hosts])
+    except (TypeError, ValueError) as error:
+        raise SourceError(f"the plugin {source.plugin!r} gave what cannot be remembered: {error}") from error
     return answer
 
 

@@ -6,6 +6,7 @@ import glob
 import re
 import shlex
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -27,18 +28,28 @@ def read(source: SshConfigSource) -> Listing:
         raise SourceError("reading an ssh_config needs the program ssh; install openssh-client")
     problems: list[str] = []
     hosts = []
-    for name in dict.fromkeys(_names(source.path, source.path.parent, 0)):
+    end = time.monotonic() + source.timeout
+    for name in dict.fromkeys(_names(source.path, source.path.parent, 0, set())):
+        left = end - time.monotonic()
+        if left <= 0:
+            raise SourceError(f"ssh did not tell of all hosts within {source.timeout:.0f} s")
         try:
-            said = _said(programs.output([program, "-G", "-F", str(source.path), "--", name], timeout=source.timeout))
+            said = _said(programs.output([program, "-G", "-F", str(source.path), "--", name], timeout=left))
         except SourceError as error:
             problems.append(f"{name} is left out: {error}")
+            continue
+        if said.get("proxycommand", ["none"])[0] != "none":
+            problems.append(f"{name} is left out: a ProxyCommand leads to it, which is not run here; write ProxyJump")
             continue
         hosts.append(Listed(name, _values(name, said)))
     return Listing(tuple(hosts), tuple(problems))
 
 
-def _names(path: Path, base: Path, depth: int) -> Iterator[str]:
-    """Names without wildcards after `Host`, in the order of the files."""
+def _names(path: Path, base: Path, depth: int, seen: set[Path]) -> Iterator[str]:
+    """Names without wildcards after `Host`, in the order of the files, each of which is read once."""
+    if path in seen:
+        return
+    seen.add(path)
     try:
         lines = path.read_text("utf-8", "replace").splitlines()
     except OSError as error:
@@ -52,7 +63,7 @@ def _names(path: Path, base: Path, depth: int) -> Iterator[str]:
         elif keyword == "include" and depth < DEEPEST:
             for pattern in rest:
                 for found in sorted(glob.glob(str(base / Path(pattern).expanduser()))):  # noqa: PTH207  absolute or not
-                    yield from _names(Path(found), base, depth + 1)
+                    yield from _names(Path(found), base, depth + 1, seen)
 
 
 def _words(line: str) -> tuple[str, list[str]]:

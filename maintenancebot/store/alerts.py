@@ -7,18 +7,38 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, exists, insert, not_, or_, select, update
 
 from maintenancebot.model import Json, Reason
-from maintenancebot.policy.episodes import FIRING, OUR_OWN, Alert, Verdict
+from maintenancebot.policy.episodes import FIRING, OUR_OWN, Alert, EpisodeState, Verdict
 from maintenancebot.store.database import Database
-from maintenancebot.store.tables import alerts
+from maintenancebot.store.tables import alerts, episodes
 
 HEARD_FOR = timedelta(hours=12)
 """After so long without being heard again an alert counts as over: that it is resolved may never be said."""
 
 CRITICAL = "critical"
 AT_ONCE = 500  # keys in one question
+
+LAID_ASIDE = (
+    *(Reason.COOLDOWN, Reason.SAME_EPISODE, Reason.CAP_REACHED, Reason.FLAPPING),
+    *(Reason.STALE, Reason.MAINTENANCE, Reason.UNKNOWN_HOST),
+)
+"""Reasons that may be over when the alert is heard again."""
+
+ASIDE_FOR = timedelta(minutes=1)
+"""How long an alert of such a reason rests: a storm of its copies is no work."""
+
+_WAS_ESCALATED = exists().where(episodes.c.id == alerts.c.episode, episodes.c.state == EpisodeState.ESCALATED.value)
+_IS_OPEN_AGAIN = or_(
+    alerts.c.reason == Reason.RESOLVED.value,
+    and_(
+        or_(*(alerts.c.reason == reason.value for reason in LAID_ASIDE)),  # `in` cannot be asked for many rows at once
+        alerts.c.settled_at < bindparam("rested"),
+        not_(_WAS_ESCALATED),  # what a person was told of is not tried again for the same alert
+    ),
+)
+"""What was laid aside, and is firing still or again, is taken up after all."""
 
 _HEARD = (
     update(alerts)
@@ -27,11 +47,7 @@ _HEARD = (
         times=alerts.c.times + bindparam("more"),
         last_at=bindparam("heard"),
         status=bindparam("said"),
-        # What was laid aside as resolved, and is firing again, is taken up after all.
-        settled_at=case(
-            (and_(alerts.c.reason == Reason.RESOLVED.value, bindparam("said") == FIRING), None),
-            else_=alerts.c.settled_at,
-        ),
+        settled_at=case((and_(bindparam("said") == FIRING, _IS_OPEN_AGAIN), None), else_=alerts.c.settled_at),
     )
 )
 _SETTLED = (
@@ -154,7 +170,7 @@ def _row(row: Received, times: int) -> dict[str, Any]:
 
 
 def _again(row: Received, times: int) -> dict[str, Any]:
-    return {"of_key": row.key, "more": times, "heard": row.at, "said": row.status}
+    return {"of_key": row.key, "more": times, "heard": row.at, "said": row.status, "rested": row.at - ASIDE_FOR}
 
 
 def _alert(row: Any) -> Alert:

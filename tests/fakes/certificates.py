@@ -51,10 +51,11 @@ def make(
     names: tuple[str, ...] = (),
     now: datetime = NOW,
     public: bool = False,
+    extension: tuple[str, bytes] | None = None,
 ) -> Made:
     """A certificate for `names` (or `name`) made `age` days ago for `days` days; self-signed without an issuer.
 
-    `public` gives it the policy by which public authorities mark theirs.
+    `public` gives it the policy by which public authorities mark theirs; `extension` stands for its names.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -69,7 +70,10 @@ def make(
         .not_valid_after(start + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
     )
-    if not authority:
+    if extension is not None:
+        strange = x509.UnrecognizedExtension(x509.ObjectIdentifier(extension[0]), extension[1])
+        builder = builder.add_extension(strange, critical=False)
+    elif not authority:
         hosts = [x509.DNSName(host) for host in names or (name,)]
         builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
     if public:

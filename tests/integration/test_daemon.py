@@ -165,6 +165,23 @@ def test_no_secret_is_told_anywhere(site: Site) -> None:
     assert TOKEN not in Path(f"/proc/{os.getpid()}/cmdline").read_text()
 
 
+def test_a_new_secret_holds_from_the_next_start_on_and_the_old_one_stays_hidden(site: Site, tmp_path: Path) -> None:
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / "webhook_token").write_text(TOKEN)
+    daemon = site.start(MAINTENANCEBOT_WEBHOOK_TOKEN="", CREDENTIALS_DIRECTORY=str(folder))
+    daemon.wait_for("started")
+    (folder / "webhook_token").unlink()
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("reloaded")
+    site.inventory.write_text(f"hosts: {{this: {{{TOKEN}: x}}}}")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("reload_refused")
+    assert causes(daemon)["webhook"][0]  # it is guarded by the old one
+    assert daemon.end() == 0
+    assert TOKEN not in "\n".join(daemon.lines)
+
+
 def test_without_a_token_health_is_served_and_the_webhook_is_not(site: Site) -> None:
     daemon = site.start(MAINTENANCEBOT_WEBHOOK_TOKEN="")
     daemon.wait_for("started")

@@ -349,6 +349,91 @@ def test_who_is_at_work_on_the_host_is_waited_for_in_turns(
     assert (episode.state, episode.reason) == (CLOSED, Reason.VERIFIED)
 
 
+def test_a_no_ends_it_while_others_have_the_host(
+    disk: Disk, daemon: Daemon, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(episodes, "WAIT_SECONDS", 0.1)
+    careful(place, disk, "required")
+    daemon.receive(full(clock(), "web-1", disk.mount_point))
+    (episode,) = daemon.work()
+    with daemon.store() as store:
+        store.approvals.decide(episode.body["approval"], approve=False, by="ann", at=clock())
+        lease = store.leases.take("host:web-1", "a run", at=clock(), seconds=60)
+        assert lease is not None
+        (episode,) = daemon.work()
+        assert (episode.state, episode.reason, episode.detail) == (CLOSED, Reason.NEEDS_APPROVAL, "denied by ann")
+        store.leases.release(lease, at=clock())
+    daemon.work(start=True)
+    assert [kind for kind, _ in daemon.messages()] == ["approval"]
+
+
+@pytest.mark.parametrize("word", ["required", "auto"])
+def test_who_waited_long_for_something_else_still_waits_for_the_host(
+    disk: Disk, daemon: Daemon, place: Place, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setattr(episodes, "WAIT_SECONDS", 0.1)
+    careful(place, disk, word)
+    daemon.receive(full(clock(), "web-1", disk.mount_point))
+    if word == "required":
+        (episode,) = daemon.work()
+        with daemon.store() as store:
+            store.approvals.decide(episode.body["approval"], approve=True, by="ann", at=clock())
+    else:
+        with daemon.store() as store:
+            episodes.take_up(app.load(place), store, clock())
+    later = [clock() + timedelta(hours=5)]
+    set_clock(monkeypatch, lambda: later[-1])
+    with daemon.store() as store:
+        lease = store.leases.take("host:web-1", "a run", at=later[-1], seconds=10 * 3600)
+        assert lease is not None
+        (episode,) = daemon.work()
+        assert episode.state is not ESCALATED
+        store.leases.release(lease, at=later[-1])
+    later.append(clock())  # the host's clock is the real one
+    (episode,) = daemon.work()
+    assert (episode.state, episode.reason) == (CLOSED, Reason.VERIFIED)
+
+
+def test_the_host_is_not_waited_for_for_ever(
+    disk: Disk, daemon: Daemon, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(episodes, "WAIT_SECONDS", 0.1)
+    daemon.receive(full(clock(), "web-1", disk.mount_point))
+    later = [clock()]
+    set_clock(monkeypatch, lambda: later[-1])
+    with daemon.store() as store:
+        assert store.leases.take("host:web-1", "a run", at=later[-1], seconds=10 * 3600) is not None
+        (episode,) = daemon.work()
+        assert episode.reason is Reason.BUSY
+        later.append(later[-1] + timedelta(hours=5))
+        (episode,) = daemon.work()
+    assert (episode.state, episode.reason) == (ESCALATED, Reason.BUSY)
+
+
+def test_who_waits_for_the_host_writes_nothing_over_who_works_on_the_episode(
+    disk: Disk, daemon: Daemon, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from maintenancebot.policy.episodes import moved
+
+    monkeypatch.setattr(episodes, "WAIT_SECONDS", 0.1)
+    daemon.receive(full(clock(), "web-1", disk.mount_point))
+    context = app.load(place)
+
+    class Other(Silent):
+        """While we wait, the one that has the host takes a step."""
+
+        def host(self, name: str, state: Any, note: str) -> None:
+            (episode,) = store.episodes.open()
+            store.episodes.move(moved(episode, EpisodeState.MEASURED, clock(), runs=["other"]))
+
+    with context.store() as store:
+        (due,) = episodes.take_up(context, store, clock())
+        assert store.leases.take("host:web-1", "another daemon", at=clock(), seconds=60) is not None
+        episodes.work_on(context, store, due, progress=Other(), stop=daemon.stop)
+        episode = store.episodes.get(due)
+    assert (episode.state, episode.body["runs"]) == (EpisodeState.MEASURED, ["other"])
+
+
 def test_other_alerts_are_recorded_and_told_only_where_that_is_wanted(disk: Disk, daemon: Daemon, place: Place) -> None:
     alert = received(clock(), "o1", name="HighLoad", host="web-1")
     daemon.receive(alert)

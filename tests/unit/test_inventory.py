@@ -352,3 +352,9 @@ def test_whatever_happens_to_a_file_it_loads_or_its_faults_have_lines(tmp_path, 
     found = outcome(text, tmp_path)
     assert found is None or found
     assert all(1 <= fault.line <= text.count("\n") + 2 and fault.column >= 1 for fault in found or ())
+
+
+def test_a_host_whose_bastion_is_left_out_is_left_out_too(tmp_path):
+    inventory = sourced(tmp_path, Listed("all", {"address": "10.0.0.3"}), Listed("db", {"jump": "all"}))
+    assert [host.name for host in inventory.hosts] == ["gate", "web-1"]
+    assert [note.partition(":")[0] for note in inventory.notes] == ["source ours", "source ours"]

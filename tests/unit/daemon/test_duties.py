@@ -7,12 +7,17 @@ from datetime import UTC, datetime
 
 import pytest
 
+from maintenancebot.app import episodes
 from maintenancebot.app.context import Context
-from maintenancebot.daemon.duties import Duties
+from maintenancebot.daemon.dead_man import DeadMan
+from maintenancebot.daemon.duties import Duties, Ended, _looks
+from maintenancebot.daemon.schedule import Claim
 from maintenancebot.daemon.troubles import Troubles
 from maintenancebot.daemon.vitals import Vitals
 from maintenancebot.engine import results
+from maintenancebot.engine.progress import Silent
 from maintenancebot.inventory import load_both
+from maintenancebot.model import Reason, State
 from maintenancebot.store import Store
 from tests.unit.places import Place
 
@@ -41,3 +46,43 @@ def test_results_of_hosts_that_left_the_inventory_go_with_the_next_look(place: P
     holds.append(context(place, "web-2"))
     duties._tick()
     assert set(store.memories.everywhere(results.KIND)) == {"web-2"}
+
+
+def test_who_fails_at_each_look_at_the_alerts_is_not_ready(
+    place: Place, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> list[str]:
+        raise KeyError("a fault of ours")
+
+    holds, troubles = context(place, "web-1"), Troubles()
+    duties = Duties(lambda: holds, lambda: None, store, Vitals(), troubles)
+    assert _looks(troubles).ok
+    monkeypatch.setattr(episodes, "take_up", fail)
+    duties._alerts._once()
+    assert not _looks(troubles).ok
+    assert [cause.name for cause in duties._ready() if not cause.ok and cause.name == "looks"] == ["looks"]
+    monkeypatch.undo()
+    duties._alerts._once()
+    assert _looks(troubles).ok
+
+
+@pytest.mark.parametrize(
+    ("ended", "number"),
+    [
+        ((State.DONE, Reason.NONE, ""), 1),
+        ((State.NOTHING, Reason.NONE, ""), 1),
+        ((State.FAILED, Reason.NONE, ""), 0),
+        ((State.SKIPPED, Reason.BUSY, "another run is at work"), 0),
+        ((State.DONE, Reason.INTERRUPTED, ""), 0),
+    ],
+)
+def test_only_a_cycle_that_went_to_its_end_is_told_to_the_dead_mans_switch(
+    place: Place, store: Store, monkeypatch: pytest.MonkeyPatch, ended: Ended, number: int
+) -> None:
+    told: list[None] = []
+    monkeypatch.setattr(DeadMan, "after_cycle", lambda self: told.append(None))
+    monkeypatch.setattr(Duties, "_outcome", lambda self, claim, progress: ended)
+    holds = context(place, "web-1")
+    duties = Duties(lambda: holds, lambda: None, store, Vitals(), Troubles())
+    duties._run(Claim("cycle", 0, "run-1"), Silent())
+    assert len(told) == number

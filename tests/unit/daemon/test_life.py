@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from maintenancebot.daemon.cleanups import Cleanups
-from maintenancebot.daemon.dead_man import DeadMan
+from maintenancebot.daemon.dead_man import RETRY_SECONDS, DeadMan
 from maintenancebot.daemon.pulses import Pulse
 from maintenancebot.daemon.troubles import Troubles
 from maintenancebot.errors import StoreError
@@ -147,6 +147,29 @@ def test_a_switch_that_fails_is_told_without_its_address(switch: Switch, caplog:
     wait_until(lambda: told(caplog, "dead_man_failed"), "the failure was told")
     assert "secret-path" not in caplog.text
     assert "secret-path" not in str(told(caplog, "dead_man_failed"))
+
+
+def test_a_day_that_could_not_be_told_is_told_later(switch: Switch, caplog: pytest.LogCaptureFixture) -> None:
+    clock, today = [100.0], date(2026, 11, 23)
+    switch.status = 500
+    dead_man = DeadMan(lambda: f"http://127.0.0.1:{switch.server_port}/path", lambda: clock[0])
+    dead_man.each_day(today, is_well=lambda: True)
+    wait_until(lambda: told(caplog, "dead_man_failed"), "the failure was told")
+    switch.status = 200
+    dead_man.each_day(today, is_well=lambda: pytest.fail("not at each look"))
+    clock[0] += RETRY_SECONDS
+
+    def is_asked() -> bool:
+        dead_man.each_day(today, is_well=lambda: True)
+        return len(switch.asked) == 2
+
+    wait_until(is_asked, "it was asked again")
+
+
+def test_an_address_that_is_none_is_told_without_it(caplog: pytest.LogCaptureFixture) -> None:
+    DeadMan(lambda: "http://127.0.0.1:9/secret path").after_cycle()
+    wait_until(lambda: told(caplog, "dead_man_failed"), "the failure was told")
+    assert "secret" not in str(told(caplog, "dead_man_failed")).replace("secret-", "")
 
 
 def test_without_an_address_nothing_is_asked_for() -> None:

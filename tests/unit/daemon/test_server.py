@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from maintenancebot.daemon.server import Server
-from maintenancebot.errors import UsageError
+from maintenancebot.errors import ListenError, UsageError
 from maintenancebot.settings import Http
 from tests.fakes.certificates import Made, make
 
@@ -62,7 +62,7 @@ def test_what_is_served_may_be_exchanged(start: Start) -> None:
 
 def test_a_port_that_is_taken_is_a_usage_error(start: Start) -> None:
     _, port = start()
-    with pytest.raises(UsageError, match=f"^127.0.0.1 port {port}: Address already in use; write another `http.port`$"):
+    with pytest.raises(ListenError, match=f"^127.0.0.1 port {port}: Address already in use; "):
         Server(Http(port=port), ROUTES).start()
 
 

@@ -47,6 +47,22 @@ def test_no_more_are_at_work_than_may_be_and_all_are_done(gate: threading.Event)
     assert workers.stop(SECONDS)
 
 
+def test_without_a_thread_the_work_waits_and_is_done_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done: list[str] = []
+    workers = Workers("test", lambda: 1, Vitals())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert workers.submit(piece("cycle", lambda progress: done.append("cycle")))
+        assert workers.has("cycle")
+    workers.go_on()
+    wait_until(workers.is_idle, "it was done")
+    assert done == ["cycle"]
+    assert workers.stop(SECONDS)
+
+
 def test_threads_are_gone_when_nothing_is_to_be_done() -> None:
     workers = Workers("short-lived", lambda: 4, Vitals())
     for n in range(50):

@@ -342,15 +342,6 @@ def test_the_plan_is_sealed_and_the_same_objects_have_the_same_ids(box: Box) -> 
     assert (first.expires_at - first.created_at).total_seconds() == 24 * 3600
 
 
-def test_the_share_of_the_fleet_counts_hosts_with_changes() -> None:
-    change = make_change("web-1", "logs", Action.QUARANTINE_FILE, name="x", identity={"path": "x"}, undo=Undo.TRASH)
-    task = TaskPlan("logs", TaskType.CLEANUP, State.PLANNED, changes=(change,))
-    hosts = (HostPlan("web-1", "m", "b", clock(), 0.0, (task,)), HostPlan("web-2", "n", "b", clock(), 0.0, ()))
-    seen = Seen(Plan("run", clock(), clock(), "c", hosts), {})
-    assert cycle.fleet_share(seen, 4) == 0.25
-    assert cycle.fleet_share(seen, 0) == 0.0
-
-
 def test_a_host_whose_changes_were_all_refused_is_not_connected_to(box: Box, store: Store) -> None:
     box.write("a.log")
     fleet, surroundings = selected(box.host), work([box])

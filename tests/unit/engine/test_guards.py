@@ -12,8 +12,9 @@ import pytest
 from maintenancebot.engine import cycle, guards
 from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.cycle import Judged, Selected
+from maintenancebot.engine.probing import Looked
 from maintenancebot.engine.work import Work
-from maintenancebot.model import Outcome, Reason, State
+from maintenancebot.model import Host, Outcome, Reason, State
 from maintenancebot.policy.breakers import Key, Scope
 from maintenancebot.settings import Settings
 from maintenancebot.store import Store
@@ -168,3 +169,40 @@ def test_nobody_is_told_of_what_was_not_begun(boxes: list[Box], store: Store) ->
     }
     guards.notify(store, fleet, replace(judged, outcomes=left), work(boxes, rules))
     assert store.messages.due(clock(), 10) == []
+
+
+PATCHES = {"name": "patches", "type": "package_update", "scope": "security_only"}
+
+
+@pytest.fixture
+def hosts() -> list[Host]:
+    return [Host(f"web-{number}", f"192.0.2.{number}", groups=("web",)) for number in range(1, 4)]
+
+
+def renewals(hosts: list[Host], store: Store, **budget: int) -> tuple[guards.RefreshBook, list[Selected]]:
+    """The book of a run that renews package lists, and its fleet."""
+    rules = settings(PATCHES, guards=budget)
+    book = guards.RefreshBook(store, work([], rules), wanted=True)
+    return book, [Selected(host, rules.tasks) for host in hosts]
+
+
+def test_lists_renewed_side_by_side_never_exceed_the_budget_together(hosts: list[Host], store: Store) -> None:
+    book, fleet = renewals(hosts, store, actions_per_hour=2)
+    assert [book.begin(item) for item in fleet] == [True, True, False]
+    book.end(fleet[0], Looked(fleet[0].host))
+    assert not book.begin(fleet[2])
+    assert store.intents.spent(at=clock())[0] == 1  # and one under way
+
+
+def test_no_lists_are_renewed_where_a_breaker_is_open_or_the_inventory_is_stale(
+    hosts: list[Host], store: Store
+) -> None:
+    hosts[1] = replace(hosts[1], stale="its source failed for a day")
+    book, fleet = renewals(hosts, store)
+    assert [book.begin(item) for item in fleet] == [True, False, True]
+    store.breakers.learn("earlier", "web-1", ("web",), {"cleanup": False}, rules=_strict(), at=clock())
+    assert [book.begin(item) for item in fleet] == [False, False, True]
+
+
+def _strict() -> Any:
+    return settings(guards={"breaker_failures": 1}).guards

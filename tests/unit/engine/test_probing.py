@@ -116,11 +116,19 @@ def test_an_incomplete_answer_is_garbled(frames: list[Frame]) -> None:
     assert look(*frames) == Looked(HOST, reason=Reason.GARBLED, detail="the answer is incomplete")
 
 
+SIZES = {"total": 9, "available": 5, "inodes": 2**64 - 1, "inodes_free": 2**64 - 1}
+MOUNT = {"path": "/", "device": "8:1", "fs_type": "ext4", **SIZES}
+
+
 @pytest.mark.parametrize(
     ("frame", "words"),
     [
         (facts(uid="root"), "a facts frame is not as agreed: ValueError"),
         (facts(mounts=[{"path": "/"}]), "a facts frame is not as agreed: TypeError"),
+        (facts(mounts=[{**MOUNT, "total": "9"}]), "a facts frame is not as agreed: TypeError"),
+        (facts(mounts=[{**MOUNT, "fs_type": ["ext4"]}]), "a facts frame is not as agreed: TypeError"),
+        (facts(mounts=[{**MOUNT, "available": 10**400}]), "a facts frame is not as agreed: ValueError"),
+        (facts(uid=float("inf")), "a facts frame is not as agreed: OverflowError"),
         (facts(missing=None), "a facts frame is not as agreed: TypeError"),
         (ended(state="splendid"), "a task frame is not as agreed: KeyError('splendid')"),
         (("task", {"task": "task:logs"}), "a task frame is not as agreed: KeyError('state')"),

@@ -97,6 +97,26 @@ def test_a_bad_verdict_is_not_hidden_by_changes_that_went_well(verdict: str, sta
     assert report.state is state
 
 
+UNCURED = {"failed_unless_done": {"reason": "expired", "detail": "it has expired"}}
+
+
+@pytest.mark.parametrize(
+    ("part", "whole"),
+    [
+        ((DONE, Reason.VERIFIED), (DONE, Reason.VERIFIED, "")),
+        ((State.PLANNED, Reason.NONE), (State.PLANNED, Reason.NONE, "")),
+        ((SKIPPED, Reason.OBSERVE_ONLY), (FAILED, Reason.EXPIRED, "it has expired")),
+        ((State.NOTHING, Reason.NOT_DUE), (FAILED, Reason.EXPIRED, "it has expired")),
+        ((State.WAITING, Reason.NEEDS_APPROVAL), (FAILED, Reason.EXPIRED, "it has expired")),
+        ((UNKNOWN, Reason.LINK_LOST), (FAILED, Reason.EXPIRED, "it has expired")),
+        ((FAILED, Reason.RENEWAL_FAILED), (FAILED, Reason.RENEWAL_FAILED, "it has expired")),
+    ],
+)
+def test_what_a_change_was_to_cure_stays_a_failure_where_it_was_not_made(part: Part, whole: tuple[str, ...]) -> None:
+    report = task(part, facts=UNCURED)
+    assert (report.state, report.reason, report.detail) == whole
+
+
 def test_freed_bytes_are_the_sum_of_what_was_measured() -> None:
     parts = [(DONE, Reason.VERIFIED)] * 3
     assert task(*parts, measured={"freed_now": 5, "freed_at_purge": 7}).facts == {"freed_now": 15, "freed_at_purge": 21}

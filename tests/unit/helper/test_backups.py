@@ -330,6 +330,68 @@ class TestWhatMustBeInIt:
         assert check(tmp_path / "x.sql")["notes"] == ["no table in it has a row"]
 
 
+def header(size: bytes, kind: bytes = b"0") -> bytes:
+    """A tar header with a right checksum and any size."""
+    made = bytearray(tarfile.TarInfo("a").tobuf(tarfile.GNU_FORMAT))
+    made[124:136], made[156:157], made[148:156] = size.ljust(12, b"\0"), kind, b" " * 8
+    made[148:156] = b"%06o\0 " % sum(made)
+    return bytes(made)
+
+
+class TestHostileTars:
+    @pytest.mark.parametrize("size", [b"-1000", b"-2000", b"many", b"\xff" * 12])
+    def test_a_size_that_is_none_is_damage_and_no_endless_walk(self, tmp_path, size):
+        put(tmp_path / "x.tar", header(size) + bytes(1024))
+        assert verdict(tmp_path / "x.tar") == ("bad", "damaged")
+
+    @pytest.mark.parametrize("kind", [b"K", b"X", b"L", b"x"])
+    def test_what_is_told_of_the_next_entry_is_never_large(self, tmp_path, kind):
+        put(tmp_path / "x.tar", header(b"%o" % 2_000_000, kind) + bytes(2_100_000))
+        assert verdict(tmp_path / "x.tar") == ("bad", "damaged")
+
+    @pytest.mark.parametrize("name", ["a\n9 size=99999", "a\n30 path=etc/shadow\n"])
+    def test_a_line_break_in_a_name_tells_nothing(self, tmp_path, name):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            facts = tarfile.TarInfo(name)
+            facts.size = 5
+            archive.addfile(facts, io.BytesIO(b"hello"))
+        put(tmp_path / "x.tar", buffer.getvalue())
+        assert verdict(tmp_path / "x.tar") == ("ok", "fresh")
+        assert verdict(tmp_path / "x.tar", contains=["etc/shadow"]) == ("bad", "wrong_content")
+
+    def test_a_zip_of_another_age_spoils_no_other_source(self, tmp_path):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("a", "b")
+        data = bytearray(buffer.getvalue())
+        at = data.find(b"PK\x01\x02") + 6
+        data[at : at + 2] = b"\xff\xff"
+        put(tmp_path / "x.zip", bytes(data))
+        assert check(tmp_path / "x.zip")["level"] == "fresh"
+
+
+class TestDumpsInDumps:
+    ONE = PG_DUMP.replace(b"public.t", b"public.u")
+    CLUSTER = (
+        b"--\n-- PostgreSQL database cluster dump\n--\n\nCREATE ROLE postgres;\n\\connect template1\n\n"
+        + PG_DUMP
+        + b'--\n-- Database "shop" dump\n--\n\nCREATE DATABASE shop;\n\\connect shop\n'
+    )
+
+    def test_a_dump_of_a_cluster_that_was_cut_off_between_two_databases_is_damaged(self, tmp_path):
+        put(tmp_path / "x.sql", self.CLUSTER)
+        assert verdict(tmp_path / "x.sql") == ("bad", "damaged")
+        put(tmp_path / "x.sql", self.CLUSTER + b"--\n-- PostgreSQL database cluster dump complete\n--\n\n")
+        assert check(tmp_path / "x.sql")["evidence"]["content"] == "pg_dumpall"
+
+    def test_a_second_dump_that_was_cut_off_behind_the_first_is_damaged(self, tmp_path):
+        put(tmp_path / "x.sql", PG_DUMP + self.ONE[:150])
+        assert verdict(tmp_path / "x.sql") == ("bad", "damaged")
+        put(tmp_path / "x.sql", PG_DUMP + self.ONE + b"\\unrestrict abc\n\n")
+        assert verdict(tmp_path / "x.sql") == ("ok", "fresh")
+
+
 class TestDamagedCopies:
     WHOLE_TAR = tar_of("a", "b", "c")
 
@@ -482,6 +544,12 @@ class TestChoice:
         for name in ("db.sql.gz.part", "db.sql.tmp", "db.sql.sha256", "db.lock", ".db.sql.Xy12"):
             put(tmp_path / name, PG_DUMP)
         assert verdict(tmp_path / "*") == ("bad", "missing")
+
+    def test_a_link_to_a_folder_of_pg_dump_is_resolved(self, tmp_path):
+        shutil.copytree(FIXTURES / "pg_dump-15-directory", tmp_path / "db-1")
+        os.utime(tmp_path / "db-1" / "toc.dat", (NOW - HOUR,) * 2)
+        (tmp_path / "latest").symlink_to("db-1")
+        assert verdict(tmp_path / "latest") == ("ok", "fresh")
 
     def test_only_the_newest_copy_is_judged(self, tmp_path):
         put(tmp_path / "db-1.sql", PG_DUMP, age_hours=30)

@@ -120,6 +120,20 @@ class TestFiles:
         (here / "bundle.pem").write_bytes(root.pem * (certificate_files.MOST_IN_A_FILE + 1))
         assert probe([here / "bundle.pem"])[0] == []
 
+    def test_a_file_of_nothing_but_beginnings_costs_no_time(self, here):
+        line = b"-----BEGIN CERTIFICATE-----\n"
+        (here / "many.pem").write_bytes(line * (certificate_files.FILE_BYTES // len(line)))
+        began = time.monotonic()
+        assert probe([here / "*.pem"])[0] == []
+        assert time.monotonic() - began < 2
+
+    def test_a_certificate_that_is_cut_off_is_told(self, here):
+        leaf, root = make("a.example.org"), make("Root", authority=True)
+        cut = leaf.pem.replace(b"-----END CERTIFICATE-----\n", b"")
+        (here / "a.pem").write_bytes(cut)
+        (here / "b.pem").write_bytes(cut + root.pem)
+        assert [base64.b64decode(one["chain"][0]) for one in probe([here / "*.pem"])[0]] == [b"", b""]
+
     def test_certbots_links_are_followed_and_a_pipe_is_not_read(self, here):
         lineage(here, "x.example.org", make("x.example.org"))
         (here / "linked.pem").symlink_to(here / "live" / "x.example.org" / "fullchain.pem")
@@ -145,6 +159,16 @@ class TestFiles:
         assert (len(found), result.facts["left_out"]) == (2, 3)
         monkeypatch.setattr(certificate_files, "MOST_NAMES", 3)
         assert probe([here / "*.pem"])[1].facts["left_out"] > 0
+
+    def test_what_is_sent_is_limited_and_what_programs_use_comes_first(self, here, monkeypatch):
+        leaf = make("a.example.org")
+        monkeypatch.setattr(certificate_files, "MOST_BYTES", 2 * len(leaf.der))
+        for number in range(5):
+            (here / f"{number}.pem").write_bytes(leaf.pem)
+        lineage(here, "z.example.org", leaf)
+        found, result = probe([here / "*.pem"])
+        assert [os.path.basename(one["subject"]) for one in found] == ["fullchain.pem", "0.pem"]
+        assert result.facts["left_out"] == 4
 
     def test_links_to_the_own_folder_have_an_end(self, here):
         (here / "tree" / "site").mkdir(parents=True)
@@ -188,6 +212,18 @@ class TestWebServers:
         (here / "nginx.conf").write_text("http { ssl_certificate /c/x.pem; server { server_name x.example.org; } }")
         (site,), _ = SITES(str(here / "nginx.conf"), (), ())
         assert (site.certificates, site.names) == (["/c/x.pem"], ["x.example.org"])
+
+    def test_a_key_is_its_own_certificates_although_another_is_no_file(self, here):
+        (here / "nginx.conf").write_text(
+            "server { ssl_certificate /c/a.pem; ssl_certificate_key engine:pkcs11:a;"
+            " ssl_certificate $x; ssl_certificate_key $x.key; ssl_certificate /c/b.pem; ssl_certificate_key /c/b.key; }"
+        )
+        (here / "apache.conf").write_text(
+            "SSLCertificateFile /c/a.pem\nSSLCertificateKeyFile pkcs11:a\n"
+            "SSLCertificateFile /c/b.pem\nSSLCertificateKeyFile /c/b.key\n"
+        )
+        found, _ = SITES(str(here / "nginx.conf"), (str(here / "apache.conf"),), ())
+        assert [(site.certificates, site.keys) for site in found] == [(["/c/a.pem", "/c/b.pem"], ["", "/c/b.key"])] * 2
 
     def test_apaches_virtual_hosts(self, here):
         (here / "apache.conf").write_text(
@@ -297,6 +333,29 @@ class TestServed:
             found, _ = probe(ports=[server.server_address[1]])
         served = {one["sni"]: base64.b64decode(one["chain"][0]) for one in found if one["where"] == "served"}
         assert served == {"": first.der, "a.example.org": first.der, "b.example.org": second.der}
+
+    def test_a_name_that_no_client_can_ask_for_is_not_asked(self, here):
+        leaf = make("a.example.org")
+        label = "a" * 64
+        with serving(context_of(here, leaf.pem, leaf.key_pem)) as server:
+            port = server.server_address[1]
+            names = f"{label}.example.org {'.'.join([label[:60]] * 5)} {label[:63]}.example.org"
+            (here / "nginx.conf").write_text(
+                f"server {{ listen {port}; server_name {names}; ssl_certificate /none.pem; }}"
+            )
+            found, result = probe(ports=[port])
+        assert [one["sni"] for one in found if one["where"] == "served"] == ["", f"{label[:63]}.example.org"]
+        assert result.facts["left_out"] == 0
+
+    @pytest.mark.parametrize(("name", "asked"), [("", "localhost"), ("b.example.org", "b.example.org")])
+    def test_an_endpoint_is_asked_for_its_name_or_its_address(self, here, name, asked):
+        leaf, seen = make("localhost"), []
+        context = context_of(here, leaf.pem, leaf.key_pem)
+        context.sni_callback = lambda _tls, sni, _context: seen.append(sni)
+        with serving(context) as server:
+            endpoint = {"address": "localhost", "port": server.server_address[1], "name": name, "protocol": "tls"}
+            found, _ = probe(endpoints=[endpoint, {**endpoint, "address": "127.0.0.1", "name": ""}])
+        assert ([one["sni"] for one in found], set(seen)) == ([asked, "127.0.0.1"], {asked, None})
 
     def test_a_port_of_another_container_in_the_same_network_does_not_count(self, here, monkeypatch):
         leaf = make("a.example.org")
@@ -444,6 +503,22 @@ class TestNamesAndPlaces:
             )
             found, result = probe(ports=[port])
         assert (len([one for one in found if one["where"] == "served"]), result.facts["left_out"]) == (5, 16)
+
+    def test_ports_that_anybody_may_open_come_last_and_use_up_nothing(self, here, monkeypatch):
+        monkeypatch.setattr(knocks, "MOST_BYTES", 1000)
+        monkeypatch.setattr(
+            handshake, "served", lambda address, port, *_: ([b"x" * (500 if port < 1024 else 100)], True)
+        )
+        monkeypatch.setattr(handshake, "trust", lambda *_: {"verdict": "trusted", "detail": ""})
+        bound = [(f"127.0.0.{number}", 8443) for number in range(1, 9)] + [("127.0.0.1", 443)]
+        found = [listeners.Listener(socket.AF_INET, *place, "1") for place in bound]
+        for one in found:
+            one.pid = 1
+        monkeypatch.setattr(listeners, "listening", lambda ports: found)
+        out = Quiet()
+        answers = knocks.local({443: "tls", 8443: "tls"}, [], [], out)
+        assert [one["port"] for one in out.found] == [443] + [8443] * 5
+        assert answers.left_out == 3
 
 
 class TestWhoRenews:
@@ -631,6 +706,23 @@ class TestRenewal:
         assert "certbot's hooks did not reload nginx.service, so it was reloaded" in found["detail"]
         assert (here / "calls").read_text() == "nginx -t -q\nnginx -t -q\nsystemctl reload -- nginx.service\n"
 
+    def test_a_place_of_one_address_belongs_to_what_listens_everywhere(self, here, renew, pair, nginx):
+        old, _new, put = pair
+        with serving(context_of(here, old.pem, old.key_pem), "0.0.0.0") as server:
+            place = {"address": "127.0.0.2", "port": server.server_address[1], "sni": ""}
+            nginx()
+            renew(put, old.serial, [place])
+        assert (here / "calls").read_text() == "nginx -t -q\nnginx -t -q\nsystemctl reload -- nginx.service\n"
+
+    def test_a_port_that_does_not_answer_afterwards_is_said_to(self, renew, pair):
+        old, _new, put = pair
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            port = closed.getsockname()[1]
+        found = renew(put, old.serial, [{"address": "127.0.0.1", "port": port, "sni": ""}])
+        assert (found["state"], found["reason"]) == ("failed", "served_differs")
+        assert f"127.0.0.1:{port} does not answer" in found["detail"]
+
     def test_what_does_not_pass_its_test_afterwards_is_not_reloaded(self, here, renew, pair, nginx):
         old, _new, put = pair
         with serving(context_of(here, old.pem, old.key_pem)) as server:
@@ -681,6 +773,16 @@ class TestRenewal:
             found = renew("pass", pair[0].serial)
         assert (found["reason"], str(port) in found["detail"]) == ("renewal_failed", True)
         assert not (here / "arguments").exists()
+
+    @pytest.mark.parametrize(("line", "frees"), [("pre-hook = stop-it", True), ("#pre-hook = x", False), ("", False)])
+    def test_a_hook_among_certbots_defaults_may_free_the_port(self, here, monkeypatch, line, frees):
+        monkeypatch.setattr(certbot_state, "DEFAULTS", str(here / "cli.ini"))
+        (here / "cli.ini").write_text(f"key-type = ecdsa\n{line}\n")
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            (here / "renewal" / "a.example.org.conf").write_text(
+                f"authenticator = standalone\nhttp01_port = {taken.getsockname()[1]}\n"
+            )
+            assert (certbot_state.conflict("a.example.org") == "") is frees
 
     def test_files_that_hooks_make_are_readable_for_services(self, here, renew, pair):
         before = os.umask(0o077)

@@ -351,3 +351,23 @@ def test_killed_at_every_call_a_saved_image_is_there_or_listed_and_comes_back(ro
                 assert sorted(daemon.image["RepoTags"]) == ["one:1", "two:2"]
                 assert listed() == []
             assert number > 10
+
+
+def test_a_saved_image_that_goes_although_the_daemon_says_no_is_kept_in_the_trash(root: Path) -> None:
+    made = change(root, save=True, tags=[], digests=[])
+    about = {**ABOUT, "RepoTags": [], "RepoDigests": []}
+    broken = {
+        f"/images/{ID}/json": [(200, about), (200, about), GONE],
+        f"DELETE /images/{ID}": (500, {"message": "unable to remove filesystem"}),
+    }
+    one, _ = remove(root, made, **broken)
+    (item,) = listed()
+    assert told(one)[:2] == ("failed", "tool_failed")
+    assert f"lies in the trash as {item['subject']}" in one["detail"]
+    assert item["data"]["state"] == "held"
+
+
+def test_an_image_whose_data_root_cannot_be_seen_is_not_called_gone(root: Path) -> None:
+    away = str(root / "away")
+    one, changed = remove(root, change(root, data_root=away), **{"/info": (200, {"DockerRootDir": away})})
+    assert (told(one)[:2], changed) == (("skipped", "changed_since"), [])

@@ -12,6 +12,10 @@ from maintenancebot.helper import backups, borg, repository, restic, streams, to
 
 NOW = 1_700_000_000.0
 ID = "a" * 64
+UNENCRYPTED = (
+    "Warning: Attempting to access a previously unknown unencrypted repository!\n"
+    "Do you want to continue? [yN] yes (from BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK)\n"
+)
 
 
 @pytest.fixture
@@ -85,6 +89,9 @@ class TestMeaning:
             (2, "Data integrity error: Segment entry checksum mismatch [segment 8, offset 8]", "bad", "damaged"),
             (2, "Connection closed by remote host", "unknown", "tool_failed"),
             (2, "Warning: Attempting to access a previously unknown unencrypted repository!", "bad", "wrong_content"),
+            (2, UNENCRYPTED + "Data integrity error: Segment entry checksum mismatch", "bad", "damaged"),
+            (2, UNENCRYPTED + 'CheckNeeded: Inconsistency detected. Please run "borg check"', "bad", "damaged"),
+            (2, UNENCRYPTED + "Connection closed by remote host", "unknown", "tool_failed"),
             (77, "", "unknown", "tool_failed"),
         ],
     )
@@ -329,3 +336,14 @@ def test_what_a_host_does_not_have_is_unknown(monkeypatch):
     for kind in ("restic", "borg"):
         data = backups.check({"type": kind, "repository": "/r", "password_file": "/p"}, NOW, 24, Budget())
         assert (data["verdict"], data["reason"]) == ("unknown", "lacks")
+
+
+def test_nothing_of_an_environment_file_runs_a_program():
+    lines = b"RCLONE_PASSWORD_COMMAND=id\nRCLONE_SFTP_SSH=id\nRCLONE_CONFIG_A_BEARER_TOKEN_COMMAND=id\n"
+    lines += b"GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1\nRCLONE_CONFIG_A_TYPE=s3\n"
+    assert restic.environment_in(lines) == {"RCLONE_CONFIG_A_TYPE": "s3"}
+
+
+@pytest.mark.parametrize("password", ["pass", "p@ss", "p@@s:s"])
+def test_an_address_is_shown_without_its_password(password):
+    assert repository.shown(f"rest:https://user:{password}@store/x") == "rest:https://store/x"

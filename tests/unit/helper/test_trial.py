@@ -138,6 +138,14 @@ class TestBadOnes:
 
 
 class TestLimits:
+    def test_what_becomes_more_than_its_list_says_ends_before_the_disk_is_full(self, tmp_path, trials, monkeypatch):
+        space = os.statvfs(tmp_path)
+        monkeypatch.setattr(trial, "_check_room", lambda *_: None)
+        monkeypatch.setattr(unpack, "SPARE_BYTES", space.f_bavail * space.f_frsize)
+        found = attempt(put(tmp_path / "x.tar.gz", tar_of(("zeros", bytes(500_000)))))
+        assert (found["state"], found["reason"]) == ("skipped", "no_space")
+        assert list(trials.iterdir()) == []
+
     def test_another_copy_than_the_planned_one_is_left_alone(self, tmp_path):
         found = attempt(put(tmp_path / "x.sql", DUMP), ino=1)
         assert (found["state"], found["reason"]) == ("skipped", "changed_since")

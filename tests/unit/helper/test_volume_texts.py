@@ -42,6 +42,33 @@ def test_a_compose_file_names_its_volumes_under_any_project() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "'volumes':\n  pgdata:\n",
+        "volumes :\n  pgdata:\n",
+        "\ufeffvolumes:\n  pgdata:\n",
+        "---\n  services:\n    a: {}\n  volumes:\n    pgdata:\n",
+        '{"services": {}, "volumes": {"pgdata": {}}}',
+        '{\n  "services": {"a": {}},\n  "volumes": {\n    "pgdata": {}\n  }\n}',
+        "x-kept: &kept\n  pgdata:\nvolumes: *kept\n",
+        "x-kept: &kept\n  pgdata:\nvolumes:\n  <<: *kept\n",
+    ],
+)
+def test_every_way_to_write_the_volumes_of_a_compose_file_is_read(text: str) -> None:
+    assert {"pgdata", "*_pgdata"} <= set(volume_texts.from_compose(text, "shop", {})[0])
+
+
+def test_what_other_parts_of_an_indented_file_say_are_no_volumes() -> None:
+    text = "  volumes:\n    pgdata:\n  services:\n    web:\n      volumes: [./src]\n"
+    assert volume_texts.from_compose(text, "shop", {}) == (["*_pgdata", "pgdata", "shop_pgdata"], False)
+
+
+@pytest.mark.parametrize("value", [">-\n      real", "*given", "&given real"])
+def test_a_name_that_stands_elsewhere_is_not_known(value: str) -> None:
+    assert volume_texts.from_compose(f"volumes:\n  db:\n    name: {value}\n", "shop", {})[1]
+
+
+@pytest.mark.parametrize(
     ("line", "names", "unknown"),
     [
         ("volumes: {db: {}, 'log': }", {"db", "*_db", "x_db", "log", "*_log", "x_log"}, False),

@@ -1,5 +1,6 @@
 """A volume is in its place, or its item is listed and gives it back: whatever is in it, whoever dies, and when."""
 
+import json
 import os
 import stat
 import subprocess
@@ -331,6 +332,42 @@ def test_a_volume_made_by_somebody_during_the_restore_is_not_touched(case: Case)
     assert case.restore()["state"] in ("failed", "skipped")
     assert (case.daemon.root / "volumes" / NAME / "_data/theirs").read_bytes() == b"new"
     assert len(case.listed()) == 1
+
+
+def test_an_empty_volume_made_by_somebody_while_the_data_are_unpacked_stays_theirs(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case.remove()
+    real = volumes.volume_archive.unpack
+
+    def unpack(*args: object) -> None:
+        real(*args)
+        case.daemon.volume(NAME, Labels={"team": "db"})
+
+    monkeypatch.setattr(volumes.volume_archive, "unpack", unpack)
+    assert told(case.restore()) == ("skipped", "target_exists")
+    assert case.is_there
+    assert list(case.data.iterdir()) == []
+    assert len(case.listed()) == 1
+
+
+@pytest.mark.parametrize("field", ["mountpoint", "data_root"])
+def test_a_damaged_record_does_not_stop_the_recovery_of_others(case: Case, field: str) -> None:
+    case.remove()
+    (item,) = case.listed()
+    folder = Path(item["data"]["store"], item["subject"])
+    record = json.loads((folder / "manifest.json").read_text())
+    del record["volume"][field]
+    (folder / "manifest.json").write_text(json.dumps({**record, "state": "removing"}))
+    folder.chmod(0o700)
+    recovery.recover(Gathered())
+    assert [one["data"]["state"] for one in case.listed()] == ["unreadable"]
+
+
+def test_a_volume_whose_folder_cannot_be_seen_is_not_called_gone(case: Case) -> None:
+    case.data.rename(case.data.with_name("away"))
+    assert told(case.remove()) == ("skipped", "changed_since")
+    assert case.is_there
 
 
 def killed_everywhere(case: Case, prepare: Callable[[], None], work: Callable[[], dict]) -> int:

@@ -176,6 +176,19 @@ class TestRenewal:
             ],
         }
 
+    def test_a_port_that_serves_another_lineage_for_the_same_names_is_not_waited_for(self):
+        other = certificate(left=60, serial="b2")
+        made = plan(
+            lineage(self.DUE),
+            lineage(other, "www.example.org-0001"),
+            served(other),
+            served(self.DUE, 993),
+            served(certificate(left=10, serial="old"), 8443),
+            auto_renew=True,
+        )
+        (change,) = made.changes
+        assert [place["port"] for place in change.object["served"]] == [993, 8443]
+
     @pytest.mark.parametrize(
         ("finding", "more"),
         [
@@ -196,6 +209,11 @@ class TestRenewal:
         made = plan(lineage(self.DUE), served(self.DUE), copy, auto_renew=True)
         assert (made.state, made.facts["verdict_state"]) == (State.PLANNED, "failed")
         assert made.facts["failed"] == ["/etc/nginx/ssl/copy.pem: expiring"]
+
+    def test_what_the_renewal_cures_is_a_failure_where_it_is_not_made(self):
+        made = plan(lineage(self.DUE), served(self.DUE), auto_renew=True)
+        assert made.facts["failed_unless_done"]["reason"] == "expiring"
+        assert "days left" in made.facts["failed_unless_done"]["detail"]
 
     def test_what_could_not_be_looked_at_stays_unknown_beside_the_renewal(self):
         made = plan(lineage(self.DUE), served(None, 8443), auto_renew=True)

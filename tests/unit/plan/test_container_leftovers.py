@@ -26,7 +26,7 @@ def stopped(name: str, **more: Json) -> Finding:
 def record(name: str, **more: Json) -> Finding:
     moment = "2027-01-01T00:00:00Z"
     data: dict[str, Json] = {"kind": "regular", "size": 9, "in_use": False, "last_used": moment, "idle_since": EARLY}
-    return Finding("docker", "cache", name, {**data, "parents": [], **more})
+    return Finding("docker", "cache", name, {**data, "shared": False, "parents": [], **more})
 
 
 def plan(findings: Sequence[Finding], **more: Json) -> TaskPlan:
@@ -78,3 +78,16 @@ def test_old_unused_records_of_the_build_cache_go_children_before_parents() -> N
     made = plan([*records, record("used", in_use=True)], build_cache=True)
     assert [change.object["id"] for change in made.changes] == ["top", "mid", "base"]
     assert {change.undo for change in made.changes} == {Undo.REFETCH}
+
+
+def test_a_record_that_an_image_shares_stays_and_counts_as_used() -> None:
+    made = plan([record("free"), record("shared", shared=True)], build_cache=True)
+    assert [change.object["id"] for change in made.changes] == ["free"]
+    assert (made.facts["build_cache"]["bytes"], made.facts["build_cache"]["unused_bytes"]) == (18, 9)
+
+
+@pytest.mark.parametrize("top", [{"idle_since": NOW - 3600}, {"in_use": True}, {"shared": True}, {"idle_since": None}])
+def test_what_a_staying_record_is_built_on_stays_too(top: dict[str, Json]) -> None:
+    below = [record("base"), record("mid", parents=["base"]), record("beside", parents=["base"])]
+    made = plan([*below, record("top", parents=["mid"], **top)], build_cache=True)
+    assert [change.object["id"] for change in made.changes] == ["beside"]

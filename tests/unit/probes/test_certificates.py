@@ -79,6 +79,21 @@ def look(*chains, trust="issuer_unknown"):
     return certificates.complete(TASK, Settings(name="x", tasks=(TASK,)), result, session=None).findings[0].data
 
 
+def test_an_intermediate_that_cannot_be_read_spoils_no_other_certificate():
+    names = bytes.fromhex("3004a3023000")  # an X.400 address, which cryptography raises an error of its own for
+    strange = make("Strange", ROOT, extension=("2.5.29.17", names))
+    unreadable = make("Middle", make("r\u00f6\u00f6t", authority=True)).der.replace(
+        "\u00f6\u00f6".encode(), b"\xff" * 4
+    )
+    for second in (strange.der, unreadable):
+        chain = [base64.b64encode(der).decode() for der in (LEAF.der, second)]
+        served = Finding("t", "certificate", "1", {"chain": chain, "trust": {"verdict": "issuer_unknown"}})
+        file = Finding("t", "certificate", "2", {"chain": [base64.b64encode(MIDDLE.der).decode()]})
+        result = ProbeResult(State.DONE, findings=(served, file))
+        seen = certificates.complete(TASK, Settings(name="x", tasks=(TASK,)), result, session=None).findings
+        assert [one.data["certificate"]["serial"] for one in seen] == [LEAF.serial, MIDDLE.serial]
+
+
 def test_the_marks_of_public_authorities_are_seen():
     assert look([make("www.example.org", public=True)])["certificate"]["public"] is True
     assert look([LEAF])["certificate"]["public"] is False

@@ -124,6 +124,11 @@ def test_what_must_be_in_it_is_looked_for(cloud: Cloud, s3: Any) -> None:
     assert data["detail"] == "nothing in it fits customers"
 
 
+def test_what_a_format_does_not_show_is_not_known(cloud: Cloud, s3: Any) -> None:
+    put(s3, body=gzip.compress(b"PGDMP\1\xe0" + bytes(range(200))))
+    assert said(look_s3(cloud, contains=["orders"])) == ("unknown", "lacks", "complete")
+
+
 def test_members_of_a_tar_are_looked_for(cloud: Cloud, s3: Any) -> None:
     held = io.BytesIO()
     with tarfile.open(fileobj=held, mode="w:gz") as archive:

@@ -178,3 +178,16 @@ def test_without_the_program_zstd_is_not_read(monkeypatch: pytest.MonkeyPatch) -
 def test_a_zip_is_not_read_as_a_stream() -> None:
     with pytest.raises(Unreadable, match="zip"):
         read(b"PK\x03\x04" + bytes(100), "a.zip")
+
+
+def test_a_cluster_or_a_second_dump_that_was_cut_off_does_not_pass() -> None:
+    cluster = b"-- PostgreSQL database cluster dump\n" + DUMP + END + b"CREATE DATABASE shop;\n"
+    for data in (cluster, DUMP + END + DUMP[:200]):
+        with pytest.raises(Damaged, match="last line is missing"):
+            read(data, "a.sql")
+    assert read(cluster + b"-- PostgreSQL database cluster dump complete\n", "a.sql").content == "pg_dumpall"
+
+
+def test_a_line_break_in_a_name_tells_nothing() -> None:
+    name = "a\n9 size=99999"
+    assert read(tar(name, fmt=tarfile.PAX_FORMAT), "a.tar").names == {name}

@@ -34,7 +34,8 @@ def test_a_run_counts_only_what_was_measured_on_changes_that_are_done() -> None:
 
 def test_a_host_that_answers_with_no_number_frees_nothing() -> None:
     lying = ChangeReport(change("/a"), State.DONE, measured={"freed_now": "1e9", "freed_at_purge": True})
-    figures = totals([host("web1", cleanup(lying))])
+    wild = ChangeReport(change("/b"), State.DONE, measured={"freed_now": 10**400, "freed_at_purge": -(2**63)})
+    figures = totals([host("web1", cleanup(lying, wild))])
     assert (figures["freed_now"], figures["freed_at_purge"]) == (0, 0)
 
 

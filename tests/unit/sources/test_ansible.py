@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,40 @@ def test_without_ansible_a_script_is_run_by_itself_and_the_rest_is_refused(
 def test_a_path_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="is not there"):
         ansible.read(AnsibleSource(type="ansible", path=tmp_path / "none"))
+
+
+def test_a_host_that_is_not_reached_by_ssh_is_left_out_and_named() -> None:
+    variables = {
+        "a": {"ansible_connection": "ansible.builtin.ssh"},
+        "b": {"ansible_connection": "community.docker.docker", "ansible_host": "10.0.0.1"},
+        "c": {"ansible_connection": "winrm"},
+    }
+    found = ansible_json.listing(json.dumps({"web": {"hosts": [*"abc"]}, "_meta": {"hostvars": variables}}).encode())
+    assert [one.name for one in found.hosts] == ["a"]
+    assert [problem.partition(":")[0] for problem in found.problems] == ["b is left out", "c is left out"]
+
+
+def test_a_port_that_is_none_spoils_its_own_host_alone() -> None:
+    variables = {"a": {"ansible_port": "many"}, "b": {"ansible_port": "2222"}}
+    found = ansible_json.listing(json.dumps({"web": {"hosts": [*"ab"]}, "_meta": {"hostvars": variables}}).encode())
+    assert [one.values.get("port") for one in found.hosts] == ["many", 2222]
+
+
+@pytest.mark.parametrize("document", [b'{"web": {"hosts": "web-1"}}', b'{"web": "web-1"}'])
+def test_a_text_is_no_list_of_hosts(document: bytes) -> None:
+    with pytest.raises(SourceError, match="no list"):
+        ansible_json.listing(document)
+
+
+def test_a_long_chain_of_groups_comes_to_an_end() -> None:
+    document = {f"g{i}": {"hosts": [f"h{i}"], "children": [f"g{i + 1}"]} for i in range(1500)}
+    began = time.monotonic()
+    assert len(ansible_json.listing(json.dumps(document).encode()).hosts) == 1500
+    assert time.monotonic() - began < 4
+
+
+def test_a_program_whose_children_hold_its_output_open_ends_in_time() -> None:
+    began = time.monotonic()
+    with pytest.raises(SourceError, match="did not end within 1 s"):
+        ansible.read_command(CommandSource(type="command", argv=("/bin/sh", "-c", "sleep 30 & echo '{}'"), timeout=1))
+    assert time.monotonic() - began < 10

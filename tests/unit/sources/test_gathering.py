@@ -89,6 +89,10 @@ def test_far_fewer_hosts_need_a_person() -> None:
     assert ask(listing(4), notes, hours=40).stale
 
 
+def test_a_part_without_an_earlier_whole_answer_is_no_whole_one() -> None:
+    assert ask(listing(2, partial=True), Notes()).at is None
+
+
 def test_what_a_partial_answer_lacks_is_taken_from_the_last_whole_one() -> None:
     notes = Notes()
     ask(listing(10), notes)

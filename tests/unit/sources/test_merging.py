@@ -113,12 +113,40 @@ def test_a_way_of_the_file_counts_before_a_sources_jump() -> None:
     assert "elsewhere" not in merged.entries
 
 
-def test_a_way_that_cannot_be_read_is_said() -> None:
-    merged = merge(file(), [gathered(host("web", jump="a b"))])
+def test_a_host_of_the_file_stays_when_a_source_tells_a_way_that_cannot_be_read() -> None:
+    merged = merge(file(web={}), [gathered(host("web", jump="a b"))])
     assert merged.entries["web"].via is None
-    assert "cannot be read" in merged.notes[0]
+    assert merged.notes == ["web: the way over 'a b' cannot be read in aws"]
 
 
 def test_what_stops_changes_is_known_of_each_host() -> None:
     merged = merge(file(), [gathered(host("web"), stale="the list is old")])
     assert merged.stale == {"here": "", "web": "the list is old"}
+
+
+def test_behind_different_bastions_one_address_is_two_machines_before_their_ways_are_known() -> None:
+    merged = merge(
+        file(db={"address": "10.0.0.5"}),
+        [
+            gathered(host("app", address="10.0.0.6", jump="gate-a"), host("other", address="10.0.0.5", jump="gate-a")),
+            gathered(host("app-2", address="10.0.0.6", jump="gate-b"), name="second"),
+        ],
+    )
+    assert {name: merged.entries[name].via for name in ("db", "app", "other", "app-2")} == {
+        "db": None, "app": "gate-a", "other": "gate-a", "app-2": "gate-b",
+    }  # fmt: skip
+
+
+def test_a_bastion_of_the_file_is_known_with_its_usual_port_written_out() -> None:
+    merged = merge(file(gate={"address": "gate.example.net"}), [gathered(host("app", jump="ops@gate.example.net:22"))])
+    assert merged.entries["app"].via == "gate"
+    assert said(merged, "gate") == {"address": "gate.example.net"}
+
+
+def test_a_host_whose_way_cannot_be_read_is_left_out_and_spoils_no_other() -> None:
+    ways = {"a": "gate:99999", "b": "ba$d@gate", "c": "gate$(id)"}
+    merged = merge(file(), [gathered(*(host(name, address="10.0.0.1", jump=way) for name, way in ways.items()))])
+    assert list(merged.entries) == ["here"]
+    assert [note.partition(" is left out: the way over ")[0] for note in merged.notes] == [
+        "source aws: 'a'", "source aws: 'b'", "source aws: 'c'",
+    ]  # fmt: skip

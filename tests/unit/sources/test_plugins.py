@@ -23,6 +23,13 @@ def servers(options, timeout):
 def wrong(options, timeout):
     return ["web-1"]
 
+def odd(options, timeout):
+    return Listing((Listed("web-1", {}, options["groups"]),))
+
+def hung(options, timeout):
+    import time
+    time.sleep(30)
+
 def broken(options, timeout):
     raise KeyError("token")
 """
@@ -35,7 +42,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     about = tmp_path / "our_servers-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: our-servers\nVersion: 1.0\n")
-    points = "".join(f"{name} = our_servers:{name}\n" for name in ("servers", "wrong", "broken"))
+    points = "".join(f"{name} = our_servers:{name}\n" for name in ("servers", "wrong", "odd", "hung", "broken"))
     (about / "entry_points.txt").write_text(f"[maintenancebot.inventory]\n{points}")
     monkeypatch.syspath_prepend(tmp_path)
     yield
@@ -55,6 +62,17 @@ def test_a_plugin_that_is_not_installed_or_answers_otherwise_is_told() -> None:
         read(source("none"))
     with pytest.raises(SourceError, match="the plugin 'wrong' gave no Listing"):
         read(source("wrong"))
+
+
+@pytest.mark.parametrize("groups", ["web", None, ({1, 2},)])
+def test_groups_that_are_no_list_of_names_are_refused(groups: object) -> None:
+    with pytest.raises(SourceError, match="the plugin 'odd' gave"):
+        read(PluginSource(type="plugin", plugin="odd", options={"groups": groups}))
+
+
+def test_a_plugin_that_hangs_is_left_to_itself() -> None:
+    with pytest.raises(SourceError, match="no end after 1 seconds"):
+        read(PluginSource(type="plugin", plugin="hung", timeout=1))
 
 
 def test_a_fault_of_a_plugin_spoils_its_own_source_alone() -> None:

@@ -70,3 +70,24 @@ def test_a_file_that_includes_itself_ends_and_is_told(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_an_error_of_the_source(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read"):
         ssh_config.read(SshConfigSource(type="ssh_config", path=tmp_path / "none"))
+
+
+def test_a_host_behind_a_proxy_command_is_left_out_and_named(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("Host a\n HostName 10.0.0.1\n ProxyCommand ssh -W %h:%p gate\nHost b\n HostName 10.0.0.2\n")
+    found = ssh_config.read(SshConfigSource(type="ssh_config", path=config))
+    assert [one.name for one in found.hosts] == ["b"]
+    assert found.problems[0].startswith("a is left out: a ProxyCommand leads to it")
+
+
+def test_files_that_include_themselves_are_read_once(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("Host a\n" + f"Include {config}\n" * 3)
+    assert list(ssh_config._names(config, tmp_path, 0, set())) == ["a"]
+
+
+def test_all_hosts_together_have_the_time_of_the_source(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("".join(f"Host h{i}\n" for i in range(9)) + 'Match exec "sleep 1"\n')
+    with pytest.raises(SourceError, match="did not tell of all hosts within 2 s"):
+        ssh_config.read(SshConfigSource(type="ssh_config", path=config, timeout=2))

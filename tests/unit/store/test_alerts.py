@@ -1,6 +1,7 @@
 """Alerts, episodes and messages outlive a process, and each thing is there once."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_what_is_settled_stays_settled_whoever_sends_it_again(state: Path) -> No
     with Store.open(state, create=True) as store:
         store.alerts.receive([received(NOON)])
         (alert,) = store.alerts.unsettled(10)
-        take(store, Verdict(alert.id, Reason.UNKNOWN_HOST, "no host is named x"))
+        take(store, Verdict(alert.id, Reason.NO_RULE))
     with Store.open(state, create=False) as store:
         store.alerts.receive([received(later(hours=1))])
         assert store.alerts.unsettled(10) == []
@@ -65,6 +66,32 @@ def test_what_was_laid_aside_as_resolved_and_fires_again_is_taken_up(store: Stor
     assert store.alerts.unsettled(10) == []
     store.alerts.receive([received(NOON)])
     assert [one.status for one in store.alerts.unsettled(10)] == ["firing"]
+
+
+@pytest.mark.parametrize("reason", [Reason.COOLDOWN, Reason.STALE, Reason.MAINTENANCE, Reason.CAP_REACHED])
+def test_what_was_laid_aside_for_a_while_is_looked_at_again_when_it_still_fires(store: Store, reason: Reason) -> None:
+    store.alerts.receive([received(NOON)])
+    (alert,) = store.alerts.unsettled(10)
+    take(store, Verdict(alert.id, reason))
+    store.alerts.receive([received(NOON)])
+    assert store.alerts.unsettled(10) == []  # a copy of the storm
+    store.alerts.receive([received(later(hours=1), status="resolved")])
+    assert store.alerts.unsettled(10) == []
+    store.alerts.receive([received(later(hours=2))])
+    assert len(store.alerts.unsettled(10)) == 1
+
+
+@pytest.mark.parametrize(("end", "again"), [(EpisodeState.ESCALATED, 0), (EpisodeState.CLOSED, 1)])
+def test_what_a_person_was_told_of_is_not_tried_again_for_the_same_alert(
+    store: Store, end: EpisodeState, again: int
+) -> None:
+    store.alerts.receive([received(NOON, "k1"), received(NOON, "k2")])
+    first, second = store.alerts.unsettled(10)
+    episode = replace(opened(), state=end, closed_at=NOON)
+    take(store, Verdict(first.id, Reason.NONE, episode=episode.id, opens=episode))
+    take(store, Verdict(second.id, Reason.COOLDOWN, episode=episode.id))
+    store.alerts.receive([received(later(hours=2), "k1"), received(later(hours=2), "k2")])
+    assert len(store.alerts.unsettled(10)) == again
 
 
 def test_critical_alerts_of_a_host_count_while_they_are_heard(store: Store) -> None:
