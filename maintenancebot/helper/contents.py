@@ -36,6 +36,8 @@ def read(feed, name, wanted=None):
         return sqldump.read(feed, dump[0], dump[1], wanted)
     if tar_expected(name):
         raise Damaged("its name says tar, its content is not")
+    if "sql" in name.lower().split(".")[1:] and not sqldump.STATEMENT.search(head):
+        raise Damaged("its name says SQL, its first lines are none")
     return {"content": "data", "whole": False, "bytes": feed.drain()}
 
 

@@ -33,6 +33,14 @@ DATABASE = re.compile(rb"DATABASE (?:/\*.*?\*/ ?)?(?:IF NOT EXISTS ?)?(?:\*/ ?)?
 NO_OBJECT = (b"DATABASE", b"SCHEMA", b"ROLE", b"USER", b"EXTENSION")
 
 
+STATEMENT = re.compile(
+    rb"^\s*(?:--|/\*|#|\\|(?:alter|begin|copy|create|delete|delimiter|drop|grant|insert|lock|pragma|replace|select|set|"
+    rb"start|update|use|with)\b)",
+    re.MULTILINE | re.IGNORECASE,
+)
+"""How a line of SQL begins; what a dump program says instead of a dump, when it fails, does not begin so."""
+
+
 def program_of(head):
     """The program that made a dump, what its last line says, by the first bytes; None when it is none.
 

@@ -57,6 +57,13 @@ DUMPED = re.compile(
         (?:/\*.*?\*/[ ])?(?:IF[ ]NOT[ ]EXISTS[ ])?["`]?([^\s"`(;]{1,200})""",
     re.MULTILINE | re.VERBOSE,
 )
+STATEMENT = re.compile(
+    rb"^\s*(?:--|/\*|#|\\|(?:alter|begin|copy|create|delete|delimiter|drop|grant|insert|lock|pragma|replace|select|set|"
+    rb"start|update|use|with)\b)",
+    re.MULTILINE | re.IGNORECASE,
+)
+"""How a line of SQL begins; what a dump program says instead of a dump, when it fails, does not begin so."""
+
 MOST_NAMES = 100_000
 
 
@@ -211,6 +218,8 @@ def _read(feed: _Feed, name: str, seen: Contents) -> None:
         _, program, last = min(made)
         _read_dump(feed, program, last, seen)
         return
+    if "sql" in name.lower().split(".")[1:] and not STATEMENT.search(head):
+        raise Damaged("its name says SQL, its first lines are none")
     seen.content = "data"
     zeros = not head.strip(b"\0")
     for chunk in feed.rest():

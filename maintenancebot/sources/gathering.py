@@ -82,7 +82,7 @@ def _ask(source: AnySource, read: Reader) -> Listing | str:
     except SourceError as error:
         return str(error)
     except Exception as error:  # a plugin's fault, or a library's, spoils its own source alone
-        return f"{type(error).__name__}: {error}"
+        return f"a fault of its reader: {type(error).__name__}"  # its words may hold an address with a token
 
 
 def _judge(

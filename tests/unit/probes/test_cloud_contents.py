@@ -86,6 +86,7 @@ def test_names_too_long_for_a_header_are_known(fmt: int) -> None:
         (GOOD + b"x", "a.tar", "data after tar's end marker"),
         (b"hello", "a.sql.gz", "its name says gzip, its content is not"),
         (gzip.compress(b"hello"), "a.tar.gz", "its name says tar, its content is not"),
+        (gzip.compress(b"mysqldump: Got error: 1045\n"), "a.sql.gz", "its name says SQL, its first lines are none"),
         (bytes(5000) + b"hello", "a.bin", "begins with zero bytes"),
         (gzip.compress(DUMP), "a.sql.gz", "pg_dump's last line is missing: the dump was cut off"),
     ],

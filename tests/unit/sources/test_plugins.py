@@ -78,5 +78,5 @@ def test_a_plugin_that_hangs_is_left_to_itself() -> None:
 def test_a_fault_of_a_plugin_spoils_its_own_source_alone() -> None:
     answers = gather([source("broken"), source("servers")], read, {}, NOON)
     broken, servers = answers.gathered
-    assert broken.problems == ("source plugin: KeyError: 'token'; there is no earlier answer",)
+    assert broken.problems == ("source plugin: a fault of its reader: KeyError; there is no earlier answer",)
     assert len(servers.hosts) == 1
