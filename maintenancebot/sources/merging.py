@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from maintenancebot.inventory_file import Entry, InventoryFile
@@ -32,6 +32,7 @@ class Merged:
     stale: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ways: dict[str, str] = field(default_factory=dict)
+    _found: dict[Key, list[str]] = field(default_factory=dict)
 
     def take(self, name: str, entry: Entry, source: str, stale: str, way: str = "") -> str:
         """Add a host, or what a later source says of one that is there; returns its name. `way`: its bastions."""
@@ -39,24 +40,37 @@ class Merged:
         if known is None:
             self.entries[name], self.sources[name], self.stale[name] = entry, source, stale
             self.ways[name] = way
+            self._remember(name)
             return name
         if known != name:
             self.notes.append(f"{name} of {source} is {known} of {self.sources[known]}: one machine, one host")
         self.entries[known] = joined(self.entries[known], entry)
         self.ways[known] = self.ways[known] or way
+        self._remember(known)
         return known
 
     def _same(self, name: str, entry: Entry, source: str, way: str) -> str | None:
         if name in self.entries:
             return name
-        for other, known in self.entries.items():
-            if self.sources[other] == source:
-                continue
-            # Behind different bastions one private address is two machines.
-            same_way = (entry.via or way) == (known.via or self.ways[other])
-            if _one_machine(name, entry, other, known, same_way=same_way):
-                return other
-        return None
+        alike = (other for key in _keys(name, entry, way) for other in self._found.get(key, ()))
+        return next((other for other in alike if self.sources[other] != source), None)
+
+    def _remember(self, name: str) -> None:
+        for key in _keys(name, self.entries[name], self.ways[name]):
+            names = self._found.setdefault(key, [])
+            if name not in names:
+                names.append(name)
+
+
+Key = tuple[str | int, ...]
+
+
+def _keys(name: str, entry: Entry, way: str) -> Iterator[Key]:
+    """By what a host is recognised; behind different bastions one private address is two machines."""
+    if entry.cloud_id:
+        yield "id", entry.cloud_id
+    if entry.connection != "local":
+        yield "address", entry.address or name, entry.port or 22, entry.via or way
 
 
 def merge(file: InventoryFile, gathered: Sequence[Gathered]) -> Merged:
@@ -107,13 +121,6 @@ def _entry(name: str, values: Mapping[str, Json], groups: Iterable[str]) -> tupl
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         return None, f"{place}: {first['msg']}" if place else first["msg"]
-
-
-def _one_machine(name: str, entry: Entry, other: str, known: Entry, *, same_way: bool) -> bool:
-    if entry.cloud_id and entry.cloud_id == known.cloud_id:
-        return True
-    here, there = (entry.address or name, entry.port or 22), (known.address or other, known.port or 22)
-    return here == there and same_way and "local" not in (entry.connection, known.connection)
 
 
 def _lead_over(name: str, jump: str, origin: str, merged: Merged) -> None:
