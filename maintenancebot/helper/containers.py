@@ -17,6 +17,7 @@ SETTINGS = "/etc/docker/daemon.json"
 GAPS_TOLD = 20
 LARGEST_TOLD = 5
 WORK_SECONDS = 120
+WORK_ENTRIES = 50000
 WORK = (
     ("tmp", ("GetImageBlob", "docker-builder", "docker-import", "docker-export", "buildkit")),
     ("buildkit/content/ingest", ""),
@@ -249,9 +250,22 @@ def under_way(root):
         except OSError:
             continue
         for name in names:
-            if name.startswith(what) and _is_fresh(os.path.join(folder, name)):
+            if name.startswith(what) and _is_written(os.path.join(folder, name)):
                 return "a pull or build is under way: %s" % frames.text(os.fsencode(os.path.join(place, name)))
     return ""
+
+
+def _is_written(path):
+    """Whether a file, or anything in a folder, is fresh; a folder with too much in it counts as such."""
+    if _is_fresh(path):
+        return True
+    seen = 0
+    for folder, folders, files in os.walk(path):
+        for name in folders + files:
+            seen += 1
+            if seen > WORK_ENTRIES or _is_fresh(os.path.join(folder, name)):
+                return True
+    return False
 
 
 def _is_fresh(path):

@@ -34,7 +34,7 @@ def _saved_and_removed(daemon, change, args, out):
     _must_be_unused(daemon, wanted)
     around = os.open(wanted["data_root"], walk.FOLDER)
     try:
-        meter, layers = freed.Meter(around), _layers(daemon)
+        meter, layers = freed.Meter(around), _layers_of_idle(daemon)
         item = _save(daemon, change, args, around, out) if wanted.get("save") else None
         try:
             return _removed(daemon, change, item, meter, layers, out)
@@ -112,6 +112,7 @@ def _save(daemon, change, args, around, out):
             os.close(archive)
         _must_be_planned(daemon, wanted)
         _must_be_unused(daemon, wanted)
+        _layers_of_idle(daemon)
     except BaseException:
         saved.drop(item)
         item.close()
@@ -127,7 +128,7 @@ def _removed(daemon, change, item, meter, layers, out):
     if refusal is not None:
         return _stayed(daemon, change, item, *refusal)
     figures = {"measured_by": MEASURED_BY}
-    after = _layers(daemon)
+    after = _usage(daemon).get("LayersSize")
     if layers is not None and after is not None:
         figures["layers_freed"] = max(0, layers - after)
     stored = 0
@@ -209,14 +210,24 @@ def _name(daemon, identity, tags):
     return left
 
 
-def _layers(daemon):
-    """Bytes of all layers by the daemon's own count, None when it does not tell."""
+def _layers_of_idle(daemon):
+    """Bytes of all layers by the daemon's own count, None when it does not tell. Raises Refused while it builds.
+
+    BuildKit writes straight into layers, where nothing shows it; but it holds its records as long as it builds.
+    """
+    usage = _usage(daemon)
+    for record in usage.get("BuildCache") or ():
+        if record.get("InUse"):
+            raise walk.Refused("busy", "a build is under way: it holds record %s of the build cache" % record.get("ID"))
+    return usage.get("LayersSize")
+
+
+def _usage(daemon):
+    """What the daemon counts of its layers and its build cache; nothing when it does not tell."""
     try:
-        answer = daemon.found("/system/df", {"type": "image"}) or {}
+        return daemon.found("/system/df", (("type", "image"), ("type", "build-cache"))) or {}
     except docker_api.Trouble:
-        return None
-    size = answer.get("LayersSize")
-    return size if isinstance(size, int) else None
+        return {}
 
 
 def is_as_saved(record, _out):

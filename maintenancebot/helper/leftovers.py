@@ -52,19 +52,24 @@ def _remove_container(daemon, wanted):
 
 def _remove_record(daemon, wanted):
     """This one record; the daemon is asked by its id, so that it chooses nothing itself."""
-    record = _record(daemon, wanted["id"])
+    records = _records(daemon)
+    record = records.get(wanted["id"])
     if record is None:
         raise walk.Refused("vanished", "the build cache has no such record")
     if record.get("InUse") or record.get("LastUsedAt") != wanted["last_used"]:
         raise walk.Refused("in_use", "it was used since the plan")
+    for name in sorted(records):
+        if wanted["id"] in (records[name].get("Parents") or [records[name].get("Parent")]):
+            raise walk.Refused("in_use", "record %s is built on it" % name)
     query = {"all": "1", "filters": json.dumps({"id": {wanted["id"]: True}})}
     status, answer = daemon.ask("POST", "/build/prune", query, limit=docker_api.WORK_SECONDS)
     _must_go(status, answer)
 
 
-def _record(daemon, identity):
+def _records(daemon):
+    """The records of the build cache by their ids."""
     records = (daemon.found("/system/df", {"type": "build-cache"}) or {}).get("BuildCache") or []
-    return next((record for record in records if record.get("ID") == identity), None)
+    return {str(record.get("ID")): record for record in records}
 
 
 def _must_go(status, answer):
@@ -78,7 +83,7 @@ def _is_there(daemon, change):
     wanted = change["object"]
     if change["action"] == "remove_container":
         return daemon.found("/containers/%s/json" % docker_api.part(wanted["id"])) is not None
-    return _record(daemon, wanted["id"]) is not None
+    return wanted["id"] in _records(daemon)
 
 
 def recall(change):

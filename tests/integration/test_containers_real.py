@@ -23,7 +23,6 @@ import docker
 import pytest
 
 from maintenancebot.actions import containers as actions
-from maintenancebot.helper import containers as helper
 from maintenancebot.helper import images, leftovers, volumes
 from maintenancebot.model import Action, Change, Outcome, Reason, State, Undo
 from maintenancebot.plan.document import TaskPlan, change_to_json
@@ -158,7 +157,7 @@ def clean(daemon: Daemon) -> Daemon:
     return daemon
 
 
-def under_way(work: Callable[[], None]) -> threading.Thread:
+def under_way(work: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
@@ -258,7 +257,7 @@ def _planned(wanted: DockerPruneTask, looked: real.ProbeResult) -> TaskPlan:
 def slow_build(
     of: Daemon, folder: Path, base: str = "scratch", *, kit: bool = True
 ) -> Iterator[tuple[threading.Thread, Path]]:
-    """A build whose one big file, in a folder of its own, is on its way to the daemon; afterwards it gets on at once."""
+    """A build whose one big file, in a folder of its own, is on its way to the daemon; afterwards it goes on."""
     place = context(folder, base)
     (place / "inner").mkdir()
     (place / "inner" / "big").write_bytes(os.urandom(4_000_000))
@@ -293,8 +292,8 @@ class TestStoppedContainers:
         daemon.client.import_image_from_data(root_file_system(), "programs", "1")
         return "programs:1"
 
-    def started(self, daemon: Daemon, name: str, *words: str, **more: object) -> str:
-        host = daemon.client.create_host_config(network_mode="none", **more)
+    def started(self, daemon: Daemon, name: str, *words: str, binds: Sequence[str] = ()) -> str:
+        host = daemon.client.create_host_config(network_mode="none", binds=list(binds))
         made = daemon.client.create_container("programs:1", list(words), name=name, host_config=host)
         daemon.client.start(made["Id"])
         return str(made["Id"])
@@ -369,7 +368,7 @@ class TestBusy:
         proxy.slow.set()
         slow = f"{host}:{proxy.port}/big:1"
         environment = client(daemon.socket, folder)
-        pulling = under_way(lambda: subprocess.run([CLIENT, "pull", "-q", slow], env=environment, check=True) and None)
+        pulling = under_way(lambda: subprocess.check_call([CLIENT, "pull", "-q", slow], env=environment))
         try:
             blobs = folder / "data" / "tmp"
             wait_for(lambda: any(path.stat().st_size for path in blobs.glob("GetImageBlob*")), "the pull")
@@ -422,7 +421,8 @@ class Podman:
 def podman() -> Iterator[Podman]:
     if shutil.which("podman") is None:
         pytest.skip("needs podman")
-    place = Path(tempfile.mkdtemp(prefix="mb-podman-"))
+    place, everybody = Path(tempfile.mkdtemp(prefix="mb-podman-")), Path("/var/lib/containers")
+    was_there = everybody.exists()  # what it remembers of blobs lies there whatever its stores are
     argv = ["podman", "--root", str(place / "root"), "--runroot", str(place / "run"), "--tmpdir", str(place / "tmp")]
     argv += ["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none"]
     made = Podman(str(place / "podman.sock"), tuple(argv))
@@ -435,6 +435,8 @@ def podman() -> Iterator[Podman]:
     finally:
         made("rm", "--all", "--force", "--time=0")
         shutil.rmtree(place, ignore_errors=True)
+        if not was_there:
+            shutil.rmtree(everybody, ignore_errors=True)
 
 
 @pytest.fixture

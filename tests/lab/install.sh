@@ -4,9 +4,10 @@
 set -eu
 
 PACKAGES="acl apt-utils attr borgbackup createrepo-c debian-archive-keyring docker-registry docker.io dpkg-dev e2fsprogs faketime gnupg
-  iproute2 logrotate mmdebstrap openssh-client openssh-server openssl procps pebble prometheus
+  iproute2 logrotate mmdebstrap openssh-client openssh-server openssl podman procps pebble prometheus
   prometheus-alertmanager restic sudo systemd-container util-linux xz-utils zstd"
 SERVICES="docker.service docker.socket containerd.service docker-registry.service ssh.service ssh.socket logrotate.timer
+  podman.service podman.socket podman-restart.service podman-auto-update.service podman-auto-update.timer
   prometheus.service prometheus-alertmanager.service"
 GUARD=/usr/sbin/policy-rc.d
 

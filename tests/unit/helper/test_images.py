@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from maintenancebot.helper import freed, images, leftovers, recovery, store, trash
+from maintenancebot.helper import containers, freed, images, leftovers, recovery, store, trash
 from tests.fakes.daemon import VERSION, serving
 from tests.fakes.volumes import keeping_volumes
 
@@ -166,6 +166,38 @@ def test_a_pull_or_build_under_way_holds_the_removal_back(root: Path) -> None:
     assert remove(root, change(root))[0]["state"] == "done"
 
 
+def test_one_big_file_on_its_way_to_a_build_holds_the_removal_back(root: Path) -> None:
+    (root / "tmp/docker-builder1/inner").mkdir(parents=True)
+    big = root / "tmp/docker-builder1/inner/big"
+    big.write_bytes(b"half")
+    for path in (big.parent, big.parent.parent):
+        os.utime(path, (0, 0))
+    one, changed = remove(root, change(root))
+    assert (*told(one)[:2], changed) == ("skipped", "busy", [])
+    os.utime(big, (0, 0))
+    assert remove(root, change(root))[0]["state"] == "done"
+
+
+def test_too_much_to_look_through_counts_as_work(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "WORK_ENTRIES", 1)
+    for path in (root / "tmp/docker-builder1/a", root / "tmp/docker-builder1/b"):
+        path.mkdir(parents=True)
+        os.utime(path, (0, 0))
+    os.utime(root / "tmp/docker-builder1", (0, 0))
+    assert containers.under_way(str(root))
+
+
+def test_a_record_that_a_build_holds_holds_the_removal_back(root: Path) -> None:
+    for made, looks in ((change(root), 1), (change(root, digests=[], save=True), 2)):
+        for number in range(1, looks + 1):
+            idle = (200, {"LayersSize": 5000, "BuildCache": [{"ID": "r1", "InUse": False}]})
+            usage = [*[idle] * (number - 1), (200, {"LayersSize": 5000, "BuildCache": [{"ID": "r1", "InUse": True}]})]
+            about = {**ABOUT, "RepoDigests": made["object"]["digests"]}
+            one, changed = remove(root, made, **{"/system/df": usage, f"/images/{ID}/json": (200, about)})
+            assert told(one) == ("skipped", "busy", "a build is under way: it holds record r1 of the build cache")
+            assert (changed, listed()) == ([], [])
+
+
 def test_what_somebody_else_removed_is_not_our_success(root: Path) -> None:
     one, changed = remove(root, change(root), **{f"/images/{ID}/json": GONE})
     assert (*told(one)[:2], one["measured"]) == ("nothing", "already_gone", {})
@@ -320,6 +352,13 @@ def test_a_record_of_the_build_cache_goes_by_its_id(root: Path) -> None:
 def test_a_record_that_was_used_since_the_plan_stays(root: Path, now: tuple) -> None:
     one, changed = leave(root, record(root), **{"/system/df": now})
     assert (*told(one)[:2], changed) == ("skipped", "in_use", [])
+
+
+@pytest.mark.parametrize("how", [{"Parent": "r1"}, {"Parents": ["r0", "r1"]}])
+def test_a_record_that_another_is_built_on_stays(root: Path, how: dict) -> None:
+    usage = (200, {"BuildCache": [*cache()[1]["BuildCache"], {"ID": "r2", **how}]})
+    one, changed = leave(root, record(root), **{"/system/df": usage})
+    assert (told(one), changed) == (("skipped", "in_use", "record r2 is built on it"), [])
 
 
 def test_killed_at_every_call_a_saved_image_is_there_or_listed_and_comes_back(root: Path) -> None:

@@ -66,6 +66,15 @@ def test_podman_is_told_apart(path: str) -> None:
         assert daemon.engine == "podman"
 
 
+@pytest.mark.parametrize(("version", "dead"), [(VERSION, True), (PODMAN, False)])
+def test_podman_is_not_asked_for_a_state_that_it_does_not_know(path: str, version: dict[str, str], dead: bool) -> None:
+    answers: Answers = {"/version": (200, version)}
+    answers |= {f"/v1.{minor}/containers/json": (200, []) for minor in (41, 50)}
+    with serving(path, answers) as server, docker_socket.connect(SESSION, path) as daemon:
+        assert daemon.stopped() == []
+    assert ("dead" in server.asked[-1]) is dead
+
+
 def test_a_newer_api_is_asked_in_the_newest_version_that_is_known(path: str) -> None:
     answers: Answers = {"/version": (200, VERSION | {"ApiVersion": "1.60"}), "/v1.51/images/json": (200, [])}
     with serving(path, answers) as server, docker_socket.connect(SESSION, path) as daemon:
