@@ -64,6 +64,9 @@ STATEMENT = re.compile(
 )
 """How a line of SQL begins; what a dump program says instead of a dump, when it fails, does not begin so."""
 
+CUSTOM = b"PGDMP"
+"""How pg_dump's custom format begins, whatever its file is called."""
+
 MOST_NAMES = 100_000
 
 
@@ -218,7 +221,7 @@ def _read(feed: _Feed, name: str, seen: Contents) -> None:
         _, program, last = min(made)
         _read_dump(feed, program, last, seen)
         return
-    if "sql" in name.lower().split(".")[1:] and not STATEMENT.search(head):
+    if "sql" in name.lower().split(".")[1:] and not (head.startswith(CUSTOM) or STATEMENT.search(head)):
         raise Damaged("its name says SQL, its first lines are none")
     seen.content = "data"
     zeros = not head.strip(b"\0")

@@ -129,7 +129,7 @@ def test_a_reload_with_faults_keeps_everything_and_says_so(site: Site, tmp_path:
         wait_until(lambda: ear.number("READY=1") == 2, "the reload is over")
         assert any("reload refused" in line for lines in ear.heard for line in lines)
         ok, detail = causes(daemon)["configuration"]
-        assert (ok, "nmae" in detail) == (True, True)
+        assert (ok, "refused" in detail, "nmae" in detail) == (True, True, False)
         _, status = daemon.get("/status")
         assert [run["schedule"] for run in status["next_runs"]] == ["cycle"]
         site.configure(schedule="0 4 * * 0")

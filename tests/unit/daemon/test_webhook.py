@@ -222,11 +222,12 @@ def test_when_too_much_waits_senders_are_told_so(server: Server, store: Store, m
     go_on, real = threading.Event(), store.alerts.receive
 
     def slow(rows: Any) -> None:
-        go_on.wait(20)
+        go_on.wait(60)
         real(rows)
 
     monkeypatch.setattr(store.alerts, "receive", slow)
     monkeypatch.setattr(intake_module, "MOST_QUEUED", 2)
+    monkeypatch.setattr(webhook, "STORE_SECONDS", 60)
     with ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(server.post, {"alerts": [{**ALERT, "mount": f"/{n}"}]}) for n in range(8)]
         wait_until(lambda: sum(one.done() for one in answers) >= 5, "most are refused")

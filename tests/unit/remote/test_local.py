@@ -129,7 +129,7 @@ def test_no_descriptor_stays_open() -> None:
         execution = python("print('x')")
         drain(execution)
         execution.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # others of this process may close theirs meanwhile
 
 
 def test_the_helper_answers_here_as_it_does_elsewhere() -> None:
