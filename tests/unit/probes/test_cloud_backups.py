@@ -621,7 +621,8 @@ def test_uploads_that_cannot_be_listed_leave_the_level_at_fresh(
 
 
 def test_a_broken_stream_is_taken_up_where_it_broke(cloud: Cloud, s3: Any) -> None:
-    body = gzip.compress(b"-- noise\n" + b"".join(hashlib.sha256(bytes([n % 256, n // 256])).digest() for n in range(20_000)))
+    noise = b"".join(hashlib.sha256(bytes([n % 256, n // 256])).digest() for n in range(20_000))
+    body = gzip.compress(b"-- noise\n" + noise)
     put(s3, body=body)
     cloud.breaks = [100_000, 300_000]
     assert said(look_s3(cloud, read=True)) == ("ok", "fresh", "readable")
