@@ -225,7 +225,8 @@ def test_a_disk_filled_by_what_nobody_may_touch_is_tried_once_and_escalated_once
         with daemon.sender() as sender:
             assert sender.post({"alerts": [{**alert, "starts_at": f"2026-11-21T0{hour}:00:00Z"}]}) == 200
         (episode,) = daemon.wait_for_end()
-    assert (episode["state"], episode["reason"]) == ("escalated", "not_enough")
+    # The disk may have got a few bytes back, and that is not enough; or none.
+    assert (episode["state"], episode["reason"] in ("not_enough", "no_effect")) == ("escalated", True), episode
     daemon.kill()
     daemon.start()
     (told,) = daemon.told("escalated")

@@ -115,7 +115,8 @@ def test_a_deploy_hook_that_fails_is_told_and_the_server_is_reloaded_nevertheles
     assert (outcome.state, outcome.reason) == (State.DONE, Reason.VERIFIED), outcome
     assert "deploy-hook failed with code 7" in outcome.detail
     assert "certbot's hooks did not reload nginx.service, so it was reloaded" in outcome.detail
-    assert serial(web) == outcome.measured["serial_after"]
+    # An old worker of nginx may take one more connection while it ends.
+    wait_until(lambda: serial(web) == outcome.measured["serial_after"], "nginx serves the new certificate alone", 10)
 
 
 def test_a_configuration_that_would_not_reload_is_said_before_and_nothing_is_renewed(

@@ -184,7 +184,8 @@ def test_what_stays_because_somebody_needs_it(shared: Fleet, daemon: Docker, tmp
     daemon.image("lab.test/loaded:1", built_days_ago=3000)
     task = look(bot)
     host.run(["rm", "-r", "/opt/shop"])
-    assert {change["object"]: change["state"] for change in first["changes"]} == {"lab.test/spare:1": "done"}
+    made = {change["object"]: change["state"] for change in first["changes"]}
+    assert made == {"lab.test/spare:1": "done"}, first["changes"]
     assert task["changes"] == []
     assert kept(task) == {
         "lab.test/loaded:1": "too_young",
