@@ -41,6 +41,13 @@ ENVIRONMENT = {
 
 HOP = {"connection", "transfer-encoding", "content-length", "host"}
 SCOPE = re.compile(r"Credential=(?P<key>[^/]*)/[0-9]{8}/(?P<region>[^/]*)/(?P<service>[^/]*)/")
+WARMING = {
+    "s3": "list_buckets",
+    "rds": "describe_db_instances",
+    "acm": "list_certificates",
+    "ec2": "describe_volumes",
+    "sts": "get_caller_identity",
+}
 CODES = {
     "throttled": {"s3": (503, "SlowDown"), "ec2": (503, "RequestLimitExceeded"), "": (400, "ThrottlingException")},
     "many": {"": (429, "TooManyRequestsException")},
@@ -246,6 +253,8 @@ def aws() -> Iterator[Cloud]:
     cloud = Cloud(moto.get_host_and_port())
     thread = threading.Thread(target=cloud.serve_forever, args=(0.05,), daemon=True)
     thread.start()
+    for service, call in WARMING.items():  # moto loads a service at its first question, which takes seconds
+        getattr(cloud.client(service), call)()
     try:
         yield cloud
     finally:

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from maintenancebot import app
@@ -17,6 +18,10 @@ from tests.lab.disks import Disk, make_disk
 from tests.unit.disks import configure
 from tests.unit.engine.boxes import Box, can_make_boxes, cleanup, clock
 from tests.unit.places import Place, set_clock
+
+# How long one example takes says nothing on a machine that has other work.
+hypothesis.settings.register_profile("steady", deadline=None)
+hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture(autouse=True)

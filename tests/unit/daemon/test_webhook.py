@@ -230,10 +230,11 @@ def test_when_too_much_waits_senders_are_told_so(server: Server, store: Store, m
     monkeypatch.setattr(webhook, "STORE_SECONDS", 60)
     with ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(server.post, {"alerts": [{**ALERT, "mount": f"/{n}"}]}) for n in range(8)]
-        wait_until(lambda: sum(one.done() for one in answers) >= 5, "most are refused")
+        # Two may be taken in hand together, and two more wait.
+        wait_until(lambda: sum(one.done() for one in answers) >= 4, "the others are refused")
         go_on.set()
         statuses = sorted(one.result().status for one in answers)
-    assert statuses.count(503) >= 5
+    assert statuses.count(503) >= 4
     assert statuses.count(200) == len(stored(store)) >= 1
 
 
