@@ -10,6 +10,7 @@ from maintenancebot.actions import backups as act_backups
 from maintenancebot.actions import certificates as act_certificates
 from maintenancebot.actions import containers as act_containers
 from maintenancebot.actions import disk as act_disk
+from maintenancebot.actions import drift as act_drift
 from maintenancebot.actions import logs as act_logs
 from maintenancebot.actions import patches as act_patches
 from maintenancebot.actions import trash as act_trash
@@ -17,6 +18,7 @@ from maintenancebot.model import Change, Host, HostFacts, Json, Outcome, Step, T
 from maintenancebot.plan import backups as plan_backups
 from maintenancebot.plan import certificates as plan_certificates
 from maintenancebot.plan import containers as plan_containers
+from maintenancebot.plan import drift as plan_drift
 from maintenancebot.plan import logs as plan_logs
 from maintenancebot.plan import patches as plan_patches
 from maintenancebot.plan.document import TaskPlan
@@ -25,6 +27,7 @@ from maintenancebot.probes import backups as probe_backups
 from maintenancebot.probes import certificates as probe_certificates
 from maintenancebot.probes import containers as probe_containers
 from maintenancebot.probes import disk as probe_disk
+from maintenancebot.probes import drift as probe_drift
 from maintenancebot.probes import explain as probe_explain
 from maintenancebot.probes import logs as probe_logs
 from maintenancebot.probes import patches as probe_patches
@@ -141,6 +144,7 @@ SUBJECTS: Mapping[TaskType, Subject] = {
     TaskType.DOCKER_PRUNE: Subject(probe_containers, plan_containers, act_containers),
     TaskType.VERIFY: Subject(probe_backups, plan_backups, act_backups),
     TaskType.MONITOR: Subject(probe_certificates, plan_certificates, act_certificates),
+    TaskType.DRIFT: Subject(probe_drift, plan_drift, act_drift),
 }
 
 TRASH = act_trash

@@ -24,6 +24,9 @@ MAY_IMPORT = {
     "policy": {*CONFIGURATION, "plan"},
     "remote": CONFIGURATION,
     "helper": set(),
+    "redaction": {"helper.redact"},  # the rules for secrets are the same on both sides
+    "llm": {*CONFIGURATION, "redaction", "report"},
+    "delivery": {*CONFIGURATION, "redaction", "report"},
     "probes": {*CONFIGURATION, "plan.inputs", "remote"},
     "actions": {*CONFIGURATION, "plan.document", "probes.trash", "remote"},
     "catalog": {*CONFIGURATION, "plan", "probes", "actions", "remote"},
@@ -41,8 +44,22 @@ MAY_IMPORT = {
         "engine",
         "report",
         "store",
+        "redaction",
+        "llm",
+        "delivery",
     },
-    "daemon": {*CONFIGURATION, "inventory", "policy", "engine.progress", "engine.results", "report", "store", "app"},
+    "daemon": {
+        *CONFIGURATION,
+        "redaction",
+        "delivery",
+        "inventory",
+        "policy",
+        "engine.progress",
+        "engine.results",
+        "report",
+        "store",
+        "app",
+    },
     "cli": {*CONFIGURATION, "inventory", "plan", "policy", "engine.progress", "report", "app", "daemon"},
 }
 """What each part may import of ours; itself always, `maintenancebot.__version__` always."""
@@ -64,6 +81,8 @@ HEAVY = {
     "prometheus_client": {"daemon"},
     "structlog": {"daemon"},
     "anthropic": set(),
+    "slack_sdk": set(),
+    "jinja2": set(),
 }
 """Slow imports, and the parts whose modules may have them at their top; elsewhere only inside a function."""
 

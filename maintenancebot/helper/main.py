@@ -20,6 +20,8 @@ PROBES = {
     "trash": "trash",
     "disk": "disk",
     "explain": "explain",
+    "drift": "drift",
+    "capture": "capture",
     "reboot_check": "reboot",
 }
 """Probe operation -> module of this package with `probe(args, out)`."""
@@ -41,6 +43,7 @@ STEPS = {
     "volumes.remove": ("volumes", "remove"),
     "images.remove": ("images", "remove"),
     "leftovers.remove": ("leftovers", "remove"),
+    "drift.correct": ("correct", "correct"),
 }
 """Step operation -> module and function `(step, out)`; there is no operation that runs a given command."""
 

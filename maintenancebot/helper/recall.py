@@ -24,6 +24,12 @@ MODULES = {
     "remove_build_cache": "leftovers",
     "restore_volume": "trash",
     "restore_image": "trash",
+    "correct_file": "correct",
+    "correct_service": "correct",
+    "correct_sysctl": "correct",
+    "correct_keys": "correct",
+    "correct_crontab": "correct",
+    "correct_hold": "correct",
 }
 """Action -> module with `recall(change)`, which reads only and returns an outcome."""
 

@@ -174,6 +174,15 @@ class Reason(StrEnum):
     BACKING_OFF = "backing_off"  # tried and failed a short while ago
     RENEWAL_FAILED = "renewal_failed"
 
+    # drift
+    AS_DECLARED = "as_declared"
+    DRIFTED = "drifted"  # not as declared, and nothing explains it
+    EXPLAINED = "explained"  # not as declared, by a package, a change of ours or an allowance
+    NOT_APPLICABLE = "not_applicable"  # declared for what this host does not have
+    CONTESTED = "contested"  # corrected before, and somebody else has put the other value back
+    REVERTED = "reverted"  # it went wrong, or no new login worked: the old state is back
+    REVERT_FAILED = "revert_failed"  # it went wrong, and the old state is not back
+
     # alerts
     UNKNOWN_HOST = "unknown_host"  # the alert names no host of the inventory
     UNKNOWN_MOUNT = "unknown_mount"  # the alert names no mount point of the host
@@ -222,13 +231,14 @@ GUARD_REASONS = frozenset(
 
 
 class TaskType(StrEnum):
-    """The kinds of task a configuration can name."""
+    """The kinds of task."""
 
     PACKAGE_UPDATE = "package_update"
     CLEANUP = "cleanup"
     DOCKER_PRUNE = "docker_prune"
     VERIFY = "verify"
     MONITOR = "monitor"
+    DRIFT = "drift"  # made for a host from its baselines; no configuration lists it
 
 
 class Action(StrEnum):
@@ -254,6 +264,12 @@ class Action(StrEnum):
     RESTORE_IMAGE = "restore_image"
     TRY_RESTORE = "try_restore"  # a backup into a fresh folder, which goes again
     RENEW_CERTIFICATE = "renew_certificate"
+    CORRECT_FILE = "correct_file"  # content, mode, owner, or that it is not there
+    CORRECT_SERVICE = "correct_service"  # enabled, active, masked
+    CORRECT_SYSCTL = "correct_sysctl"
+    CORRECT_KEYS = "correct_keys"  # the authorized keys of a user
+    CORRECT_CRONTAB = "correct_crontab"
+    CORRECT_HOLD = "correct_hold"  # of a package
 
 
 class Undo(StrEnum):
@@ -264,6 +280,7 @@ class Undo(StrEnum):
     REFETCH = "fetched again"  # its owner makes it again when it needs it
     RENAME = "rename back"  # nothing was removed, it has another name
     DOWNGRADE = "downgrade"  # older version while a repository or cache has it; maintainer scripts do not downgrade
+    SET_BACK = "set back"  # to the value that the report names
     NONE = "none"  # cannot be undone
 
 

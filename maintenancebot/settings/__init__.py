@@ -2,6 +2,7 @@
 
 from maintenancebot.settings.aws import AcmSource
 from maintenancebot.settings.aws import Session as AwsSession
+from maintenancebot.settings.declared import DRIFT, Allowance, Correct, DriftTask, Item, ItemKind, OwnChange
 from maintenancebot.settings.environment import OWN_NAMES
 from maintenancebot.settings.loading import BUNDLED, json_schema, load_settings
 from maintenancebot.settings.secrets import Secrets
@@ -10,6 +11,7 @@ from maintenancebot.settings.sections import (
     Defaults,
     Deletion,
     DiskRemediation,
+    DriftRemediation,
     Freeze,
     Guards,
     Offload,
@@ -52,14 +54,17 @@ from maintenancebot.settings.tasks import (
     VerifyTask,
     Waves,
 )
+from maintenancebot.settings.telling import Email, Hook, Llm, Notify, Prices, Slack
 
 __all__ = [
     "BUNDLED",
+    "DRIFT",
     "HOST",
     "HOST_SOURCES",
     "OWN_NAMES",
     "AcmSource",
     "Alerts",
+    "Allowance",
     "AwsBackupSource",
     "AwsSession",
     "BackupSource",
@@ -67,21 +72,32 @@ __all__ = [
     "Caps",
     "CleanupPattern",
     "CleanupTask",
+    "Correct",
     "Defaults",
     "Deletion",
     "DiskRemediation",
     "DockerPruneTask",
+    "DriftRemediation",
+    "DriftTask",
     "EbsSource",
+    "Email",
     "FileSource",
     "Freeze",
     "Guards",
     "Health",
+    "Hook",
     "Http",
+    "Item",
+    "ItemKind",
     "Journal",
     "Keeping",
+    "Llm",
     "MonitorTask",
+    "Notify",
     "Offload",
+    "OwnChange",
     "PackageUpdateTask",
+    "Prices",
     "Protocol",
     "RdsSource",
     "Reboot",
@@ -92,6 +108,7 @@ __all__ = [
     "Schedules",
     "Secrets",
     "Settings",
+    "Slack",
     "Ssh",
     "Store",
     "Task",

@@ -9,11 +9,12 @@ from pydantic import TypeAdapter, ValidationError
 from maintenancebot.errors import Fault
 from maintenancebot.model import Json
 from maintenancebot.settings import paths
+from maintenancebot.settings.declared import DRIFT
 from maintenancebot.settings.places import Document, Loc
 from maintenancebot.settings.sections import Deletion, Remediation
-from maintenancebot.settings.tasks import CleanupTask, Keeping, Task
+from maintenancebot.settings.tasks import CleanupTask, ConfiguredTask, Keeping
 
-_TASK: TypeAdapter[Task] = TypeAdapter(Task)
+_TASK: TypeAdapter[ConfiguredTask] = TypeAdapter(ConfiguredTask)
 
 
 def faults(document: Document) -> Iterator[Fault]:
@@ -35,6 +36,9 @@ def _doubled_names(tasks: list[Json], document: Document) -> Iterator[Fault]:
         name = item.get("name") if isinstance(item, Mapping) else None
         if not isinstance(name, str):
             continue
+        if name == DRIFT:
+            place = document.place(("tasks", index, "name"))
+            yield place.fault(f"`{DRIFT}` is the comparison with the declared state", "give the task another name")
         if name in first:
             earlier = document.place(("tasks", first[name], "name"))
             place = document.place(("tasks", index, "name"))

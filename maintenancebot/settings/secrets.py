@@ -18,6 +18,12 @@ class Secrets:
     """Everything secret that the product is given; "" where it was not given. Never shown by repr."""
 
     webhook_token: str = ""
+    llm_api_key: str = ""
+    slack_token: str = ""  # of a bot
+    slack_webhook_url: str = ""
+    slack_signing_secret: str = ""  # of the app whose buttons are pressed
+    email_password: str = ""
+    notify_token: str = ""
 
     def __repr__(self) -> str:
         return f"Secrets(given: {', '.join(name for name in NAMES if getattr(self, name)) or 'none'})"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
@@ -15,7 +14,8 @@ from maintenancebot.model import Autonomy
 from maintenancebot.settings.aws import Session
 from maintenancebot.settings.places import Document, Loc, Place
 from maintenancebot.settings.serving import Alerts, Http, Schedules
-from maintenancebot.settings.tasks import CleanupPattern, Task
+from maintenancebot.settings.tasks import CleanupPattern, ConfiguredTask
+from maintenancebot.settings.telling import Llm, Notify, Slack
 from maintenancebot.settings.values import (
     AbsoluteFile,
     AllowedRoot,
@@ -154,12 +154,31 @@ class DiskRemediation(Strict):
     journal_keep_bytes: Size = Field(default=64 * 2**20, description="What of the journal stays.")
 
 
+class DriftRemediation(Strict):
+    """How hosts are held against their declared state; which items may be corrected, the baselines say."""
+
+    baselines: Text = Field(
+        default="baselines", description="Folder of the baselines, beside the configuration file or absolute."
+    )
+    approval: Autonomy = Field(
+        default=Autonomy.AUTO, description="The most that is corrected by itself, whatever an item says."
+    )
+    corrections_per_day: int = Field(
+        default=2, ge=1, le=100, description="Corrections of one item in 24 hours before it counts as contested."
+    )
+    revert_seconds: int = Field(
+        default=120,
+        ge=20,
+        le=3600,
+        description="Seconds until a change that could lock everybody out is taken back, unless a new login works.",
+    )
+
+
 class Remediation(Strict):
     """What alerts, and a person by hand, may have healed."""
 
-    LATER: ClassVar[Mapping[str, str]] = {"drift": "remove it until a version has it"}
-
     disk: DiskRemediation = Field(default=DiskRemediation(), description="Full file systems.")
+    drift: DriftRemediation = Field(default=DriftRemediation(), description="Declared state.")
     alerts: Alerts = Field(default=Alerts(), description="Which alerts are healed, and how often.")
 
 
@@ -235,21 +254,22 @@ class Settings(Strict):
     window: Window | None = Field(default=None, description="When changes may be made; without it, always.")
     freeze: tuple[Freeze, ...] = Field(default=(), description="Days on which nothing is changed.")
     defaults: Defaults = Field(default=Defaults(), description="What tasks have that do not say it themselves.")
-    tasks: tuple[Task, ...] = Field(min_length=1, description="What is to be done.")
+    tasks: tuple[ConfiguredTask, ...] = Field(min_length=1, description="What is to be done.")
     deletion: Deletion = Field(default=Deletion(), description="Where files may be deleted.")
     remediation: Remediation = Field(default=Remediation(), description="What may be healed, and how.")
     guards: Guards = Field(default=Guards(), description="Limits that hold whatever a plan says.")
     ssh: Ssh = Field(default=Ssh(), description="How hosts are reached.")
     http: Http = Field(default=Http(), description="Webhook, health and metrics of the daemon.")
+    llm: Llm | None = Field(default=None, description="A model that words summaries.")
+    slack: Slack | None = Field(default=None, description="A channel that is told.")
+    notify: Notify = Field(default=Notify(), description="Who is told beside Slack.")
     store: Store = Field(default=Store(), description="Where the state is kept.")
-
-    LATER: ClassVar[Mapping[str, str]] = dict.fromkeys(("llm", "slack"), "remove it until a version has it")
 
     _document: Document | None = PrivateAttr(default=None)
 
     @field_validator("tasks")
     @classmethod
-    def _inherit_defaults(cls, tasks: tuple[Task, ...], info: ValidationInfo) -> tuple[Task, ...]:
+    def _inherit_defaults(cls, tasks: tuple[ConfiguredTask, ...], info: ValidationInfo) -> tuple[ConfiguredTask, ...]:
         defaults = info.data.get("defaults", Defaults())
         inherited = {"hosts": defaults.hosts, "approval": defaults.approval}
         return tuple(

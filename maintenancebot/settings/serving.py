@@ -12,6 +12,7 @@ class Schedules(Strict):
 
     certificates: Schedule | None = Field(default="0 6 * * *", description="The daily look at certificates.")
     purge: Schedule | None = Field(default="30 4 * * *", description="The purge of what is past its time.")
+    summary: Schedule | None = Field(default="0 8 * * 1", description="The summary of the week.")
 
 
 class Tls(Strict):
@@ -53,6 +54,10 @@ class Alerts(Strict):
     disk: tuple[Text, ...] = Field(
         default=("*DiskFull*", "*FilesystemAlmostOutOf*", "*FilesystemSpaceFillingUp*", "*FilesystemFilesFillingUp*"),
         description="Globs of alert names that mean a full file system.",
+    )
+    drift: tuple[Text, ...] = Field(
+        default=("*ConfigDrift*", "*ConfigurationDrift*"),
+        description="Globs of alert names that mean that a host drifted from its declared state.",
     )
     host_labels: tuple[Text, ...] = Field(
         default=("host", "instance", "nodename"), description="Labels that may name the host, the first that does wins."

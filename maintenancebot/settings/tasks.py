@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from maintenancebot.model import Autonomy, TaskType
 from maintenancebot.settings.aws import AcmSource
+from maintenancebot.settings.declared import DriftTask
 from maintenancebot.settings.sources import BackupSource
 from maintenancebot.settings.values import (
     Glob,
@@ -294,6 +295,10 @@ class MonitorTask(CommonTask):
         return self
 
 
-Task = Annotated[
+ConfiguredTask = Annotated[
     PackageUpdateTask | CleanupTask | DockerPruneTask | VerifyTask | MonitorTask, Field(discriminator="type")
 ]
+"""What a configuration lists."""
+
+Task = PackageUpdateTask | CleanupTask | DockerPruneTask | VerifyTask | MonitorTask | DriftTask
+"""What a host can have to do in a run."""

@@ -264,3 +264,59 @@ messages = Table(
     Column("tries", Integer, nullable=False),
     Column("next_at", Moment, nullable=False),
 )
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("message", Integer, primary_key=True),
+    Column("target", String(32), primary_key=True),
+    Column("state", String(16), nullable=False),  # waiting, sent, or given_up
+    Column("tries", Integer, nullable=False),
+    Column("next_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("detail", AsciiJson, nullable=False),  # why it did not go, or where it stands
+)
+
+llm_calls = Table(
+    "llm_calls",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Moment, nullable=False, index=True),
+    Column("purpose", String(32), nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("digest", String(64), nullable=False),  # of what was asked
+    Column("reserved_tokens", BigInteger, nullable=False),
+    Column("reserved_cost", BigInteger, nullable=False),  # in millionths of a dollar
+    Column("state", String(16), nullable=False),  # reserved, settled, or lost: then what was reserved counts
+    Column("settled_at", Moment),
+    Column("input_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("cost", BigInteger),
+    Column("reason", String(32)),
+)
+
+llm_answers = Table(
+    "llm_answers",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("body", AsciiJson, nullable=False),
+)
+
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("week", String(16), primary_key=True),  # as ISO names it: 2026-W47
+    Column("made_at", Moment, nullable=False),
+    Column("facts", AsciiJson, nullable=False),
+    Column("prose", AsciiJson, nullable=False),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("subject", String(128), nullable=False),
+    Column("by", AsciiJson, nullable=False),
+    Column("at", Moment, nullable=False),
+)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every form that a database can have, oldest first."""
 
 _ONE_AT_A_TIME = threading.Lock()  # alembic keeps what it is doing in global variables
