@@ -166,7 +166,7 @@ def test_the_helper_imports_itself_and_the_standard_library_only() -> None:
 
 def test_nothing_imports_the_helper() -> None:
     for path in MODULES:
-        if part_of(path) != "helper":
+        if part_of(path) not in ("helper", "redaction"):
             assert [name for name in ours(path) if name.split(".")[0] == "helper"] == [], path
 
 
