@@ -11,8 +11,8 @@ import time
 from . import docker_api, faithful, inodes, manifest, store, walk
 from .item import BYTES, PARTIAL
 
-FORMS = {"volume": "volumes", "image": "images"}
-"""Form of an item -> the module that has `is_as_saved(record, out)` and `restore(item, to, out)`."""
+FORMS = {"volume": "volume_saved", "image": "images"}
+"""Form of an item -> the module that has `is_as_saved`, `restore` and `settle_restore`."""
 
 
 def new_item(folder, change, args, form, about):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from maintenancebot.model import Reason
+from maintenancebot.model import Change, Reason
 
 HOUR = 3600
 
@@ -16,6 +16,10 @@ class Stay:
 
     reason: Reason
     detail: str = ""
+
+
+Part = tuple[list[Change], list[tuple[str, Stay]]]
+"""What goes of one kind of objects, and why the others stay."""
 
 
 def kept_by_label(labels: Mapping[str, str], keep: Sequence[str]) -> Stay | None:

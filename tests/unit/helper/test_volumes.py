@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from maintenancebot.helper import freed, recovery, store, trash, usage, volume_users, volumes
+from maintenancebot.helper import freed, recovery, store, trash, usage, volume_saved, volume_users, volumes
 from tests.fakes.volumes import VolumeDaemon, keeping_volumes
 
 from .conftest import SmallHost
@@ -255,12 +255,14 @@ def test_when_the_daemon_breaks_off_half_way_everything_is_in_the_trash(case: Ca
 
 def test_a_restart_of_the_daemon_in_the_middle_loses_nothing(case: Case) -> None:
     case.daemon.hook = lambda what: (503, None) if what.startswith("DELETE") else None
-    real = volumes.is_as_saved
+    real = volume_saved.is_as_saved
     try:
-        volumes.is_as_saved = lambda *_: (_ for _ in ()).throw(volumes.docker_api.Trouble("not_responding", "gone"))
+        volume_saved.is_as_saved = lambda *_: (_ for _ in ()).throw(
+            volume_saved.docker_api.Trouble("not_responding", "gone")
+        )
         assert told(case.remove()) == ("unknown", "not_responding")
     finally:
-        volumes.is_as_saved = real
+        volume_saved.is_as_saved = real
     case.daemon.hook = lambda _: None
     assert told(volumes.recall(case.change())) == ("skipped", "not_started")
     recovery.recover(Gathered())
