@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 from maintenancebot.model import Action, Change, Host, HostFacts, Json, Reason, Risk, State, Undo
 from maintenancebot.plan.backoff import next_try
+from maintenancebot.plan.certificates_seen import Judged
 from maintenancebot.plan.document import TaskPlan, make_change
 from maintenancebot.plan.inputs import ProbeResult
-from maintenancebot.plan.validity import WORST_FIRST, Judged, judge_all
+from maintenancebot.plan.validity import WORST_FIRST, judge_all
 from maintenancebot.settings import MonitorTask, Settings, Task
 
 KIND = "certificates"
