@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,32 @@ def test_another_installed_version_refuses_the_whole() -> None:
         transactions.check_versions([ITEM], lambda item: upgrade.installed_version(item, found))
     assert refused.value.reason == "changed_since"
     transactions.check_versions([ITEM], lambda item: "1.0")
+
+
+class Apt:
+    """apt that would install what it is told, whatever was asked."""
+
+    def __init__(self, *names: str) -> None:
+        self._installs = [{"name": name, "from": "1.0", "to": "1.1", "architecture": "amd64"} for name in names]
+
+    def simulate(self, words: list[str]) -> Any:
+        return types.SimpleNamespace(ok=True, removals=[], installs=self._installs, error=lambda: "")
+
+    def distrust_cache(self) -> None:
+        """Asked anew, it says the same."""
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [(("lib", "more"), "also more=1.1"), (("more",), "also more=1.1, not lib=1.1"), ((), "not lib=1.1")],
+)
+def test_a_transaction_that_became_another_is_refused_whole(
+    names: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dpkg, "native_architecture", lambda _: "amd64")
+    with pytest.raises(transactions.Refused) as refused:
+        upgrade.check_transaction([ITEM], {}, Apt(*names))
+    assert (refused.value.reason, told in str(refused.value.detail)) == ("changed_since", True)
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,12 @@ def test_an_image_that_changed_is_left_alone(root: Path, different: dict, detail
     assert changed == []
 
 
+def test_a_daemon_that_gives_another_image_for_the_id_is_not_asked_to_remove_it(root: Path) -> None:
+    one, changed = remove(root, change(root), **{f"/images/{ID}/json": (200, {**ABOUT, "Id": OTHER})})
+    assert told(one) == ("skipped", "changed_since", "another image answers to the id")
+    assert changed == []
+
+
 def test_a_tag_that_moves_in_the_last_moment_stays_with_its_new_image(root: Path) -> None:
     one, changed = remove(root, change(root), **{"/images/two:2/json": (200, {**ABOUT, "Id": OTHER})})
     assert told(one)[:2] == ("skipped", "changed_since")
