@@ -67,7 +67,7 @@ class Apt:
     """apt that would install what it is told, whatever was asked."""
 
     def __init__(self, *names: str) -> None:
-        self._installs = [{"name": name, "from": "1.0", "to": "1.1", "architecture": "amd64"} for name in names]
+        self._installs = [{"name": name, "from": "1.0", "to": "1.1", "arch": "amd64"} for name in names]
 
     def simulate(self, words: list[str]) -> Any:
         return types.SimpleNamespace(ok=True, removals=[], installs=self._installs, error=lambda: "")
