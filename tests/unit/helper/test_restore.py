@@ -103,6 +103,34 @@ def test_purge_deletes_only_what_is_past_its_time(host: SmallHost) -> None:
     assert host.trash() == []
 
 
+def test_purge_touches_no_item_that_is_another_one_than_planned(host: SmallHost) -> None:
+    path = host.file("a.log")
+    host.move()
+    (item,) = host.trash()
+    now = int(time.time())
+    host.edit_record(item["subject"], quarantined_at=now - 100, purge_after=now - 1)
+    for key in ("ino", "size"):
+        identity = {**item["data"]["identity"], key: item["data"]["identity"][key] + 1}
+        one = purge(host, {**item, "data": {"identity": identity}})
+        assert (one["reason"], one["detail"]) == ("changed_since", "the item is not the one that the plan names")
+    assert host.restore(item["subject"])["state"] == "done"
+    assert os.path.exists(path)
+
+
+def test_purge_touches_no_item_whose_bytes_were_exchanged(host: SmallHost) -> None:
+    host.file("a.log", b"mine")
+    host.move()
+    (item,) = host.trash()
+    now = int(time.time())
+    held = host.home / "maintenancebot" / "trash" / item["subject"] / "item"
+    shutil.copy2(held, f"{held}.copy")
+    os.replace(f"{held}.copy", held)
+    host.edit_record(item["subject"], quarantined_at=now - 100, purge_after=now - 1)
+    one = purge(host, item)
+    assert (one["state"], one["reason"]) == ("skipped", "changed_since")
+    assert held.read_bytes() == b"mine"
+
+
 def test_purge_refuses_when_the_clocks_differ(host: SmallHost) -> None:
     host.file("a.log")
     host.move()
