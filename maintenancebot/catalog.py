@@ -24,6 +24,7 @@ from maintenancebot.plan import patches as plan_patches
 from maintenancebot.plan.document import TaskPlan
 from maintenancebot.plan.inputs import ProbeResult
 from maintenancebot.probes import backups as probe_backups
+from maintenancebot.probes import capture as probe_capture
 from maintenancebot.probes import certificates as probe_certificates
 from maintenancebot.probes import containers as probe_containers
 from maintenancebot.probes import disk as probe_disk
@@ -120,6 +121,7 @@ class Subject:
 
 
 __all__ = [
+    "CAPTURE_PROBE",
     "DISK",
     "DISK_PROBE",
     "EXPLAIN_PROBE",
@@ -156,6 +158,9 @@ DISK = act_disk
 """A full file system is healed by steps of cleanup and trash."""
 
 DISK_PROBE = probe_disk
+
+CAPTURE_PROBE = probe_capture
+"""What a baseline could declare of a host; belongs to no task."""
 
 EXPLAIN_PROBE = probe_explain
 """Why a path would go or stay; belongs to no task."""

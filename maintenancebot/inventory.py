@@ -13,10 +13,11 @@ from maintenancebot.inventory_file import InventoryFile, merged
 from maintenancebot.inventory_sources import AnySource
 from maintenancebot.model import Host, Json
 from maintenancebot.settings import BUNDLED, Settings, load_settings
+from maintenancebot.settings.baselines import State, faults_of
 from maintenancebot.settings.faults import check, sort_faults
 from maintenancebot.settings.places import Document, Loc
 from maintenancebot.settings.yaml_positions import read_file
-from maintenancebot.sources.gathering import Answers
+from maintenancebot.sources.gathering import Answers, named
 from maintenancebot.sources.merging import FILE, Merged, merge
 
 EVERYTHING = "all"
@@ -125,6 +126,13 @@ def load_both(
     return settings, found
 
 
+def declared(settings: Settings, inventory: Inventory, hosts: Sequence[Host]) -> dict[str, State]:
+    """The declared state of these hosts, by name, of those for which there is any; raises UsageError as `select`."""
+    chosen = {one.name: {host.name for host in inventory.select(one.hosts)} for one in settings.baselines.files}
+    names = {host.name: [name for name, those in chosen.items() if host.name in those] for host in hosts}
+    return {host.name: settings.baselines.state(host, names[host.name]) for host in hosts if names[host.name]}
+
+
 def _hosts(file: InventoryFile, whole: Merged, document: Document) -> Iterator[Host]:
     for name, entry in whole.entries.items():
         values, conflicts = merged(file, entry)
@@ -207,6 +215,20 @@ def _selector_faults(settings: Settings, inventory: Inventory) -> Iterator[Fault
             place = settings.place(("tasks", index, "hosts"))
             yield place.fault(f"task `{task.name}`: {error}")
     yield from _autonomy_faults(settings, inventory)
+    yield from _baseline_faults(settings, inventory)
+
+
+def _baseline_faults(settings: Settings, inventory: Inventory) -> Iterator[Fault]:
+    """What is wrong for the hosts of the file; one that a source lists must not stop the work on all others."""
+    wrong = []
+    for baseline in settings.baselines.files:
+        try:
+            inventory.select(baseline.hosts)
+        except UsageError as error:
+            wrong.append(baseline.place.fault(str(error)))
+    sources = dict(named(inventory.sources))
+    listed = [host for host in inventory.hosts if host.source not in sources]
+    yield from wrong or faults_of(declared(settings, inventory, listed))
 
 
 def _autonomy_faults(settings: Settings, inventory: Inventory) -> Iterator[Fault]:

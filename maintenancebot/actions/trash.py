@@ -17,15 +17,19 @@ PURGE = "trash.purge"
 GIVE_BACK = {"volume": Action.RESTORE_VOLUME, "image": Action.RESTORE_IMAGE}
 """Form of what is no file -> the action that gives it back."""
 
+CORRECTIONS = (Action.CORRECT_FILE, Action.CORRECT_KEYS, Action.CORRECT_CRONTAB)
+"""What put a replaced version into the trash: it may go back to its place, wherever files may be deleted."""
+
 
 def restore_step(item: TrashItem, to: str = "") -> Step:
     """Bring an item back to its place, or to another path or name; nothing is ever overwritten."""
+    replaced = {"replaced": True} if item.action in CORRECTIONS and not to else {}
     change = make_change(
         item.host,
         TASK,
         GIVE_BACK.get(item.form, Action.RESTORE_FILE),
         name=to or item.path,
-        identity={"item": item.id, "to": to},
+        identity={"item": item.id, "to": to, **replaced},
         undo=Undo.NONE,
         note="" if item.form in GIVE_BACK else "the next run leaves it alone for a week, or until it changes",
     )

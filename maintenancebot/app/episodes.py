@@ -5,41 +5,36 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
-from maintenancebot.app import messages
+from maintenancebot.app import llm, messages
 from maintenancebot.app.context import Context, new_run_id, now
 from maintenancebot.app.ending import finish, report
-from maintenancebot.app.remediation import cleanup_tasks
-from maintenancebot.engine import episodes, samples, tellings
-from maintenancebot.engine.episodes import Healed, Order, StoredSteps
+from maintenancebot.app.healing import HEALINGS, Healing, Piece
+from maintenancebot.engine import episodes, tellings
+from maintenancebot.engine.episodes import Healed, StoredSteps
 from maintenancebot.engine.holding import Holding
 from maintenancebot.engine.progress import Progress
 from maintenancebot.errors import BusyError
-from maintenancebot.model import Autonomy, Host, HostReport, Reason, State
+from maintenancebot.model import Autonomy, Host, Reason, State
 from maintenancebot.policy import alerts
 from maintenancebot.policy.alerts import Surroundings
 from maintenancebot.policy.approvals import Approval, ApprovalState
-from maintenancebot.policy.autonomy import autonomy
 from maintenancebot.policy.episodes import Alert, Episode, EpisodeState, Verdict, conclusion, is_broken_off
-from maintenancebot.policy.growth import Sample
 from maintenancebot.store import Store
 
 AT_ONCE = 100
 """Alerts that are settled in one transaction: nobody who stores new ones waits for long."""
 
 KEEP_ALERTS = timedelta(days=30)
-GOES_ON = 2
-"""Times that work which was broken off is gone on with; after that it is only measured, and a person looks at it."""
-
 MOST_RUNS = 10
 """Times that an episode is taken up, whatever broke it off: a fault of ours must not be repeated for ever."""
 
 WAIT_SECONDS = 5.0
 """For a host that somebody else works on; after that others have their turn first."""
 
-COMMAND = "episode disk"
+COMMAND = "episode"
+"""With its rule behind it, the command of the runs that work on an episode."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +61,7 @@ def take_up(context: Context, store: Store, at: datetime) -> list[str]:
             _log.info("an alert is settled", extra={"action": "alert_settled", **facts})
     if is_quiet:  # not while they storm in
         store.alerts.forget(at - KEEP_ALERTS)
-    messages.deliver(store)
+    messages.note(context, store)
     return wanted
 
 
@@ -90,23 +85,11 @@ def work_on(context: Context, store: Store, episode_id: str, *, progress: Progre
             return  # a no ends it, whoever has the host
         holding = Holding(store, work)
         try:
-            with holding.host(host.name, f"{COMMAND} {episode.subject}", wait=WAIT_SECONDS):
+            with holding.host(host.name, f"{COMMAND} {episode.rule} {episode.subject}", wait=WAIT_SECONDS):
                 _with_the_host(context, holding, host, steps)
         except BusyError as error:
             _put_off(steps, store, str(error), context, stop)
-    messages.deliver(store)
-
-
-class _Piece:
-    """One try to get an episode to its end."""
-
-    def __init__(self, context: Context, holding: Holding, host: Host, steps: StoredSteps) -> None:
-        self.context, self.holding, self.host, self.steps = context, holding, host, steps
-        self.work, self.store = holding.work, holding.store
-        tasks = cleanup_tasks(context, host)
-        runs = steps.episode.body.get("runs", ())
-        tried = frozenset(self.store.episodes.touched(runs)) if runs else frozenset[str]()
-        self.order = Order(host, steps.episode.subject, tasks, autonomy(host, tasks, context.settings), tried)
+    messages.note(context, store)
 
 
 def _with_the_host(context: Context, holding: Holding, host: Host, steps: StoredSteps) -> None:
@@ -119,67 +102,48 @@ def _with_the_host(context: Context, holding: Holding, host: Host, steps: Stored
         _escalate(steps, Reason.UNFINISHED, f"it was broken off {MOST_RUNS} times; see the log")
         return
     started, before = now(), steps.episode
-    store.runs.start(work.run_id, COMMAND, context.settings.digest, at=started)
+    command = f"{COMMAND} {before.rule}"
+    store.runs.start(work.run_id, command, context.settings.digest, at=started)
     steps.begin()
     notes = episodes.settle(host, holding)  # first: what was never begun was not tried
-    piece = _Piece(context, holding, host, steps)
-    healed = _see_only(piece, before) if _is_done(before, piece) else episodes.heal(piece.order, holding, steps)
-    told = report(COMMAND, work, started, (healed.report,), (*notes, *healed.notes))
+    runs = steps.episode.body.get("runs", ())
+    piece = Piece(context, holding, host, steps, frozenset(store.episodes.touched(runs)))
+    healing = HEALINGS[before.rule](piece)
+    healed = healing.heal(before)
+    told = report(command, work, started, (healed.report,), (*notes, *healed.notes))
     finish(told, healed.judged, work, store)
-    _conclude(piece, healed)
+    _conclude(piece, healing, healed)
 
 
-def _is_done(episode: Episode, piece: _Piece) -> bool:
-    """Whether all was done that is to be done: only how it is now is still to be seen."""
-    if episode.state in (EpisodeState.ACTED, EpisodeState.VERIFIED):
-        return True
-    return bool(piece.order.tried) and len(episode.body.get("runs", ())) > GOES_ON and not episode.is_waiting
-
-
-def _see_only(piece: _Piece, episode: Episode) -> Healed:
-    """How it is now, without doing anything again."""
-    order = replace(piece.order, autonomy=Autonomy.OBSERVE)
-    judged = episodes.judge(order, piece.work, piece.store, piece.steps)
-    found = episodes.report_of(piece.host, judged)
-    if found.reason is Reason.OBSERVE_ONLY:
-        reason = Reason.UNFINISHED if episode.state is EpisodeState.GATED else Reason.NOT_ENOUGH
-        (task,) = found.tasks
-        task = replace(task, state=State.FAILED, reason=reason, detail=f"{task.detail}; what was begun was not enough")
-        found = replace(found, state=task.state, reason=task.reason, tasks=(task,))
-    return Healed(found, judged)
-
-
-def _conclude(piece: _Piece, healed: Healed) -> None:
+def _conclude(piece: Piece, healing: Healing, healed: Healed) -> None:
     """The last step: over, a person's, or waiting for a person's word."""
     steps, verdict = piece.steps, healed.task
     well = verdict.state in (State.DONE, State.NOTHING)
-    if not well and (is_broken_off(verdict.reason) or piece.work.stop.is_set()):
+    if not well and (is_broken_off(verdict.reason) or piece.holding.work.stop.is_set()):
         return  # the next start goes on with it
-    acted = healed.acted or bool(piece.order.tried)
+    acted = healed.acted or bool(piece.tried)
     state, reason = conclusion(verdict.state, verdict.reason, acted=acted)
     if state is EpisodeState.GATED:
         _wait(piece, healed, reason)
     elif state is EpisodeState.ESCALATED:
-        known = samples.of(piece.host.name, steps.episode.subject, piece.work)
-        _escalate(steps, reason, verdict.detail, healed.report, known)
+        measured = tellings.escalated(steps.episode, reason, verdict.detail, healed.report, healing.samples())
+        steps.end(state, reason, verdict.detail, llm.diagnosed(piece.context, piece.holding.store, measured))
     else:
-        tell = acted and piece.order.autonomy is Autonomy.NOTIFY and reason is Reason.VERIFIED
+        tell = acted and healing.autonomy is Autonomy.NOTIFY and reason is Reason.VERIFIED
         telling = tellings.healed(steps.episode, verdict.detail, healed.report) if tell else None
         steps.end(EpisodeState.CLOSED, reason, verdict.detail, telling)
 
 
-def _escalate(
-    steps: StoredSteps, reason: Reason, detail: str, found: HostReport | None = None, known: Sequence[Sample] = ()
-) -> None:
-    telling = tellings.escalated(steps.episode, reason, detail, found, known)
-    steps.end(EpisodeState.ESCALATED, reason, detail, telling)
+def _escalate(steps: StoredSteps, reason: Reason, detail: str) -> None:
+    """Give it to a person where nothing was measured that could be told."""
+    steps.end(EpisodeState.ESCALATED, reason, detail, tellings.escalated(steps.episode, reason, detail, None, ()))
 
 
-def _wait(piece: _Piece, healed: Healed, reason: Reason) -> None:
+def _wait(piece: Piece, healed: Healed, reason: Reason) -> None:
     """Keep the digest of the plan that waits, and tell a person of it."""
     answers = healed.judged.decisions[piece.host.name].values()
     waiting = {answer.change_id for answer in answers if answer.state is State.WAITING}
-    asked = piece.store.approvals.latest()
+    asked = piece.holding.store.approvals.latest()
     digest = next((one.digest for one in asked if set(one.changes) == waiting), "")
     steps, detail = piece.steps, healed.task.detail
     steps.take(EpisodeState.GATED, reason, detail, approval=digest)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from maintenancebot.app import sources
+from maintenancebot.app import drift, messages, sources
 from maintenancebot.app.context import Context, Options, chosen_hosts, load, new_run_id, now
 from maintenancebot.app.ending import finish, report
-from maintenancebot.engine import cycle, guards, quiet, reconcile
+from maintenancebot.engine import contested, cycle, guards, quiet, reconcile
 from maintenancebot.engine.brakes import Brakes
 from maintenancebot.engine.cycle import Judged, Seen, Selected
 from maintenancebot.engine.holding import Holding
@@ -21,8 +21,12 @@ from maintenancebot.engine.work import Work
 from maintenancebot.errors import StoreError, UsageError
 from maintenancebot.model import Host, Report
 from maintenancebot.plan.document import Plan
+from maintenancebot.settings import DRIFT
 from maintenancebot.store import Store
 from maintenancebot.store.leases import CYCLE
+
+RUN = "run"
+"""The command of a cycle."""
 
 
 def dry_run(
@@ -34,6 +38,7 @@ def dry_run(
     refresh: bool = False,
     progress: Progress,
     stop: threading.Event,
+    command: str = "dry-run",
 ) -> tuple[Report, Plan]:
     """The plan for the fleet; nothing is written, unless `refresh` renews package lists first, which is audited."""
     context = load(options)
@@ -41,6 +46,7 @@ def dry_run(
     started = now()
     with ExitStack() as stack:
         store = stack.enter_context(context.store() if refresh else context.store_readonly())
+        selected = drift.informed(selected, store, started)
         connections = stack.enter_context(context.connections())
         work = context.work(new_run_id(started), connections, progress, stop, store)
         holding = Holding(store, work) if refresh else None
@@ -50,8 +56,8 @@ def dry_run(
         alone = refresh or store.leases.holder(CYCLE, at=started) is None
         judged, notes = _look_and_judge(selected, work, store, holding, settle=alone)
         notes += [*cycle.order(selected, judged, work, fleet=context.inventory.hosts), *guards.stop_notes(store)]
-    told = report("dry-run", work, started, cycle.host_reports(selected, judged), notes, context.inventory)
-    return told, judged.seen.plan
+    told = report(command, work, started, cycle.host_reports(selected, judged), notes, context.inventory)
+    return drift.with_fleet(told, selected), judged.seen.plan
 
 
 def run(
@@ -63,13 +69,27 @@ def run(
     plan_file: Path | None = None,
     progress: Progress,
     stop: threading.Event,
+    command: str = RUN,
 ) -> Report:
     """The cycle now, or exactly the plan of a file; one run at a time on a state directory."""
     context = load(options)
     select(context, hosts, groups, tasks)  # a name that is not there ends it before any state is made
     plan = from_plan_file(plan_file, context.settings, now()) if plan_file else None
     with context.store() as store:
-        return run_in(context, store, hosts=hosts, groups=groups, tasks=tasks, plan=plan, progress=progress, stop=stop)
+        told = run_in(
+            context,
+            store,
+            hosts=hosts,
+            groups=groups,
+            tasks=tasks,
+            plan=plan,
+            progress=progress,
+            stop=stop,
+            command=command,
+        )
+        with suppress(StoreError):
+            messages.deliver(context, store)
+        return told
 
 
 def run_in(
@@ -83,31 +103,34 @@ def run_in(
     progress: Progress,
     stop: threading.Event,
     run_id: str = "",
+    command: str = RUN,
 ) -> Report:
     """The cycle on an open store, under this id or a new one; raises BusyError while another run is at work."""
-    selected = select(context, hosts, groups, tasks)
     started = now()
+    selected = drift.informed(select(context, hosts, groups, tasks), store, started)
     with ExitStack() as stack:
         connections = stack.enter_context(context.connections())
         work = context.work(run_id or new_run_id(started), connections, progress, stop, store)
         holding = Holding(store, work)
         stack.enter_context(holding.cycle())
-        store.runs.start(work.run_id, "run", context.settings.digest, at=started)
+        store.runs.start(work.run_id, command, context.settings.digest, at=started)
         if plan is None:
             judged, notes = _look_and_judge(selected, work, store, holding, settle=True)
         else:
             judged, notes = _take_plan(plan, selected, work, store, holding)
         ledger = Ledger(holding, judged.seen.plan.digest, context.settings.guards)
         brakes = Brakes(work, ledger, expires_at=judged.seen.plan.expires_at)
-        notes += guards.ask_for_approval(store, judged, work)
+        notes += guards.ask_for_approval(store, judged, work, tells=True)
         judged = cycle.make(selected, judged, work, ledger, brakes, fleet=context.inventory.hosts)
         with suppress(StoreError):  # the end of the run says so
             guards.notify(store, selected, judged, work)
         reports = cycle.host_reports(selected, judged)
+        with suppress(StoreError):
+            contested.tell(reports, work.run_id, store, now())
         notes += [*quiet.notes(reports, store, now()), *guards.stop_notes(store)]
         sources.remember(context.inventory, store, now())
-        told = report("run", work, started, reports, notes, context.inventory)
-        return finish(told, judged, work, store)
+        told = report(command, work, started, reports, notes, context.inventory)
+        return finish(drift.with_fleet(told, selected), judged, work, store)
 
 
 def _take_plan(
@@ -153,14 +176,23 @@ def _recall(hosts: Sequence[Host], store: Store, holding: Holding) -> tuple[Seen
 
 def select(context: Context, hosts: Sequence[str], groups: Sequence[str], tasks: Sequence[str]) -> tuple[Selected, ...]:
     """The hosts of this command, each with its tasks; raises UsageError for a name that is not there."""
-    unknown = [name for name in tasks if name not in {task.name for task in context.settings.tasks}]
+    known = [task.name for task in context.settings.tasks]
+    known += [DRIFT] if context.settings.baselines.files else []
+    unknown = [name for name in tasks if name not in known]
+    if unknown[:1] == [DRIFT]:
+        raise UsageError(f"nothing is declared: no baseline lies in {context.settings.remediation.drift.baselines!r}")
     if unknown:
-        known = ", ".join(task.name for task in context.settings.tasks)
-        raise UsageError(f"no task is named {unknown[0]!r}; there are: {known}")
+        raise UsageError(f"no task is named {unknown[0]!r}; there are: {', '.join(known)}")
     chosen = chosen_hosts(context.inventory, hosts, groups)
     wanted = [task for task in context.settings.tasks if not tasks or task.name in tasks]
     per_task = {task.name: {host.name for host in context.inventory.select(task.hosts)} for task in wanted}
-    return tuple(Selected(host, tuple(task for task in wanted if host.name in per_task[task.name])) for host in chosen)
+    compared = drift.tasks(context, chosen) if not tasks or DRIFT in tasks else {}
+    return tuple(
+        Selected(
+            host, (*(t for t in wanted if host.name in per_task[t.name]), *filter(None, [compared.get(host.name)]))
+        )
+        for host in chosen
+    )
 
 
 def _look_and_judge(

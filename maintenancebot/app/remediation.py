@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from maintenancebot.app import llm
 from maintenancebot.app.context import Context, Options, chosen_hosts, load, new_run_id, now
 from maintenancebot.app.ending import finish, report
 from maintenancebot.engine import episodes, remediation
@@ -40,7 +41,7 @@ def remediate_disk(options: Options, host: str, mount: str, progress: Progress, 
         with holding.host(target.name, DISK, wait=WORK_WAIT_SECONDS):
             store.runs.start(work.run_id, DISK, context.settings.digest, at=started)
             notes = episodes.settle(target, holding)
-            healed = episodes.heal(_by_hand(target, mount, context), holding, Untold())
+            healed = episodes.heal(_by_hand(target, mount, context), holding, Untold(), llm.ranking(context, store))
             told = report(DISK, work, started, (healed.report,), (*notes, *healed.notes))
             return finish(told, healed.judged, work, store)
 

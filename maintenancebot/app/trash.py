@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
+from maintenancebot.app import messages
 from maintenancebot.app.context import Context, Options, chosen_hosts, load, new_run_id, now
 from maintenancebot.app.ending import finish, report
 from maintenancebot.engine import asked, cycle, guards, trash
@@ -14,6 +16,7 @@ from maintenancebot.engine.ledger import Ledger
 from maintenancebot.engine.progress import Progress
 from maintenancebot.engine.trash import TrashResult as TrashResult
 from maintenancebot.engine.work import Work
+from maintenancebot.errors import StoreError
 from maintenancebot.model import Host, Outcome, Report
 from maintenancebot.policy import gate
 from maintenancebot.report import document
@@ -68,7 +71,10 @@ def trash_purge(
     context = load(options)
     chosen_hosts(context.inventory, hosts)  # a name that is not there ends it before any state is made
     with context.store() as store:
-        return purge_in(context, store, hosts=hosts, items=items, progress=progress, stop=stop)
+        told = purge_in(context, store, hosts=hosts, items=items, progress=progress, stop=stop)
+        with suppress(StoreError):
+            messages.deliver(context, store)
+        return told
 
 
 def purge_in(
@@ -89,7 +95,7 @@ def purge_in(
         store.runs.start(work.run_id, PURGE, context.settings.digest, at=started)
         ledger = Ledger(Holding(store, work), judged.seen.plan.digest, context.settings.guards)
         brakes = Brakes(work, ledger)
-        notes = guards.ask_for_approval(store, judged, work)
+        notes = guards.ask_for_approval(store, judged, work, tells=True)
         judged = trash.purge(judged, work, ledger, brakes)
         told = report(PURGE, work, started, cycle.host_reports(asked.selected(chosen), judged), notes)
         return finish(told, judged, work, store)

@@ -8,16 +8,17 @@ from datetime import datetime
 
 import click
 
-from maintenancebot.inventory import Inventory
+from maintenancebot.inventory import Inventory, declared
 from maintenancebot.model import Host
 from maintenancebot.policy import slots
-from maintenancebot.settings import Settings, json_schema
+from maintenancebot.settings import Settings, baseline_schema, json_schema
 
 RUNS = 3
 NAMES = {
     slots.CYCLE: "the cycle",
     slots.CERTIFICATES: "the look at certificates",
     slots.PURGE: "the purge of the trash",
+    slots.SUMMARY: "the summary of the week",
 }
 
 
@@ -30,14 +31,15 @@ def check_command(context: click.Context) -> None:
     loaded = app.load(context.obj)
     for line in (*describe(loaded.settings, loaded.inventory), *describe_runs(loaded.settings, app.now())):
         click.echo(line)
-    for note in loaded.inventory.notes:
+    for note in (*loaded.inventory.notes, *_undeclared(loaded.settings, loaded.inventory)):
         click.echo(f"maintenancebot: {note}", err=True)
 
 
 @click.command("schema")
-def schema_command() -> None:
+@click.option("--baseline", is_flag=True, help="That of a baseline instead.")
+def schema_command(baseline: bool) -> None:
     """Print the JSON Schema of the configuration, for editors."""
-    click.echo(json.dumps(json_schema(), indent=2))
+    click.echo(json.dumps(baseline_schema() if baseline else json_schema(), indent=2))
 
 
 def describe(settings: Settings, inventory: Inventory) -> Iterator[str]:
@@ -50,6 +52,15 @@ def describe(settings: Settings, inventory: Inventory) -> Iterator[str]:
     for task in settings.tasks:
         hosts = inventory.select(task.hosts)
         yield f"  {task.name} ({task.type}, approval {task.approval}): {_named(hosts, inventory)}"
+    for baseline in settings.baselines.files:
+        items = _count(len(baseline.entries), "item")
+        yield f"Baseline {baseline.name}: {items} for {_named(inventory.select(baseline.hosts), inventory)}"
+
+
+def _undeclared(settings: Settings, inventory: Inventory) -> Iterator[str]:
+    """Hosts of sources for which a baseline cannot be filled in; those of the file are faults already."""
+    for name, state in declared(settings, inventory, inventory.hosts).items():
+        yield from (f"{name} is not held against its declared state: {fault}" for fault in state.faults)
 
 
 def describe_runs(settings: Settings, now: datetime) -> Iterator[str]:

@@ -129,22 +129,42 @@ def reset_command(options: Options, scope: str | None, name: str | None) -> None
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def budget_command(options: Options, as_json: bool) -> None:
-    """Say how many changes were made in the last hour and day, and how many are left."""
+    """Say how many changes, tokens and dollars of the model were used, and how many are left."""
     from maintenancebot import app
     from maintenancebot.cli.output import write_json, write_table
     from maintenancebot.settings import load_settings
 
-    limits = load_settings(options.config).guards
+    settings = load_settings(options.config)
+    limits = settings.guards
     with app.state(options) as store:
         hour, day = store.intents.spent(at=app.now())
+        used = store.spending.used(app.now())
     rows = [
         {"span": span, "changes": spent, "limit": limit, "left": max(0, limit - spent)}
         for span, spent, limit in (("hour", hour, limits.actions_per_hour), ("day", day, limits.actions_per_day))
     ]
+    model = _model_rows(settings.llm, used) if settings.llm else []
     if as_json:
-        write_json({"schema": 1, "command": "budget", "budgets": rows})
+        write_json({"schema": 1, "command": "budget", "budgets": rows, "model": model})
         return
     write_table([("SPAN", "CHANGES", "LIMIT", "LEFT"), *(tuple(map(str, row.values())) for row in rows)])
+    if model:
+        click.echo()
+        titles = ("SPAN", "TOKENS", "LIMIT", "LEFT", "DOLLARS", "LIMIT", "LEFT")
+        write_table([titles, *(tuple("-" if one is None else str(one) for one in row.values()) for row in model)])
+
+
+def _model_rows(rules: Any, used: Any) -> list[dict[str, Any]]:
+    """Tokens and dollars by span; dollars are exact to the millionth."""
+    from maintenancebot.policy.spending import MICRO, caps_of, left
+
+    rows, rest = [], left(rules.caps, used)
+    for span, most in caps_of(rules.caps).items():
+        tokens = {"tokens": used[span].tokens, "tokens_limit": most.tokens, "tokens_left": rest[span].tokens}
+        dollars = {"dollars_limit": most.cost, "dollars_left": rest[span].cost}
+        known = {name: None if cost is None else cost / MICRO for name, cost in dollars.items()}
+        rows.append({"span": span, **tokens, "dollars": used[span].dollars, **known})
+    return rows
 
 
 def _list_breakers(options: Options, *, as_json: bool) -> None:

@@ -36,14 +36,16 @@ COMMANDS = {
     "hosts": Row("maintenancebot.cli.hosts:hosts_group", "Inventory, reachability, host keys."),
     "cleanup": Row("maintenancebot.cli.cleanup:cleanup_group", "Say why a path would or would not be cleaned up."),
     "remediate": Row("maintenancebot.cli.remediate:remediate_group", "Heal what an alert is about, now and by hand."),
+    "drift": Row("maintenancebot.cli.drift:drift_group", "Hold hosts against their declared state, and correct them."),
     "trash": Row("maintenancebot.cli.trash:trash_group", "List, restore and purge what was moved to the hosts' trash."),
     "approvals": Row("maintenancebot.cli.guards:approvals_group", "Decide about plans that wait for a person."),
     "breakers": Row("maintenancebot.cli.guards:breakers_group", "List the circuit breakers, or close them."),
-    "budget": Row("maintenancebot.cli.guards:budget_command", "Say how many changes are left in this hour and day."),
+    "budget": Row("maintenancebot.cli.guards:budget_command", "Say how many changes, tokens and dollars are left."),
     "stop": Row("maintenancebot.cli.guards:stop_command", "Stop all changes at once, until `resume`."),
     "resume": Row("maintenancebot.cli.guards:resume_command", "Let changes be made again."),
     "history": Row("maintenancebot.cli.history:history_command", "List the runs."),
     "report": Row("maintenancebot.cli.report:report_command", "Show the report of an earlier run."),
+    "summary": Row("maintenancebot.cli.summary:summary_command", "Tell the week: what needs a person, what changed."),
     "audit": Row("maintenancebot.cli.history:audit_group", "Check the audit log."),
 }
 """Every command, with the words of `--help`; a command's module is imported when it is run."""

@@ -16,8 +16,9 @@ from functools import partial
 from starlette.routing import Route
 
 from maintenancebot import app
-from maintenancebot.app import episodes
+from maintenancebot.app import episodes, messages
 from maintenancebot.app.context import Context, now
+from maintenancebot.app.targets import missing
 from maintenancebot.daemon import health, metrics, webhook
 from maintenancebot.daemon.cleanups import Cleanups
 from maintenancebot.daemon.dead_man import DeadMan
@@ -25,6 +26,7 @@ from maintenancebot.daemon.intake import Intake
 from maintenancebot.daemon.logs import about
 from maintenancebot.daemon.pulses import Pulse
 from maintenancebot.daemon.schedule import Claim, Clockwork, Timetable
+from maintenancebot.daemon.slack import Buttons
 from maintenancebot.daemon.troubles import Troubles
 from maintenancebot.daemon.vitals import SCHEDULE, Vitals
 from maintenancebot.daemon.workers import Piece, Workers
@@ -45,8 +47,14 @@ RESERVE_SECONDS = 10.0
 SLACK_SECONDS = 1800.0
 """On top of what the deadlines of one host allow: a reboot, health checks, waiting for another's lease."""
 
+DELIVER_SECONDS = 20.0
+"""How long a look at the messages waits for those that are on their way; the next look does not send them again."""
+OTHERS = ("slack", "email", "webhook")
+"""The targets beside the log."""
+
 LOOK_UP = "look-up"
 ALERTS = "alerts"
+MESSAGES = "messages"
 
 Ended = tuple[State, Reason, str]
 
@@ -69,9 +77,13 @@ class Duties:
         self._runs = Workers("runs", lambda: 1, vitals)
         self._episodes = Workers("episodes", lambda: context().settings.remediation.alerts.parallel, vitals)
         self._intake = Intake(store, vitals)
-        self._timetable = Timetable(store, self._begin, self._runs.has)
+        self._summaries = Workers("summaries", lambda: 1, vitals)
+        self._timetable = Timetable(store, self._begin, lambda name: self._workers(name).has(name))
         self._schedule = Pulse(SCHEDULE, self._tick, TICK_SECONDS, troubles)
         self._alerts = Pulse(ALERTS, self._take_up, TICK_SECONDS, troubles)
+        self._messages = Pulse(MESSAGES, self._deliver, TICK_SECONDS, troubles)
+        self._buttons = Buttons(context, store, vitals, self._alerts.wake)
+        self._troubles = troubles
         self._clockwork = Clockwork(self._schedule.wake)
         self._dead_man = DeadMan(lambda: context().settings.http.dead_man_url)
         self._ready = health.kept(lambda: [*health.causes(context(), store, vitals, now()), _looks(troubles)])
@@ -91,7 +103,11 @@ class Duties:
             _log.warning(
                 "the webhook is closed: the secret `webhook_token` is missing", extra={"action": "webhook_closed"}
             )
+        self._messages.start()
+        cleanups.add(MESSAGES, self._messages.stop)
+        cleanups.add("buttons", self._buttons.stop)
         cleanups.add("episodes", lambda left: self._episodes.stop(max(0.0, left - RESERVE_SECONDS)))
+        cleanups.add("summaries", lambda left: self._summaries.stop(max(0.0, left - RESERVE_SECONDS)))
         cleanups.add("runs", lambda left: self._runs.stop(max(0.0, left - RESERVE_SECONDS)))
         self._schedule.start()
         cleanups.add("schedule", self._schedule.stop)
@@ -112,6 +128,7 @@ class Duties:
             ),
             metrics.route(store, vitals, context, self._ready),
             *(taken if health.is_guarded(known) else []),
+            *self._buttons.routes(),
         ]
 
     def reloaded(self) -> None:
@@ -119,17 +136,20 @@ class Duties:
         self._clockwork.set(self._context().settings)
         self._schedule.wake()
         self._alerts.wake()
+        self._messages.wake()
 
     def _halt(self, _: float) -> None:
         """Nothing new begins, and what is at work ends after the change in hand."""
         self._stop.set()
         self._runs.close()
+        self._summaries.close()
         self._episodes.close()
 
     def _tick(self) -> None:
         self._vitals.beat(SCHEDULE)
         context, at = self._context(), now()
         self._runs.go_on()
+        self._summaries.go_on()
         self._episodes.go_on()
         self._store_ends()
         self._look_up(context)
@@ -146,6 +166,16 @@ class Duties:
             self._work_on(episodes.resume(context, self._store), context)
             self._is_resumed = True
         self._work_on(episodes.take_up(context, self._store, now()), context)
+        if self._store.messages.waiting(1):
+            self._messages.wake()
+
+    def _deliver(self) -> None:
+        """Tell people what is to be told; a target that cannot be told is a trouble, and holds up nothing else."""
+        context = self._context()
+        held = messages.deliver(context, self._store, seconds=DELIVER_SECONDS, logs=True)
+        for target in OTHERS:
+            self._troubles.set(f"messages to {target}", held.get(target, ""))
+        self._troubles.set("targets", missing(context))
 
     def _work_on(self, ids: list[str], context: Context) -> None:
         for one in ids:
@@ -155,6 +185,7 @@ class Duties:
         with about(episode=episode):
             episodes.work_on(self._context(), self._store, episode, progress=progress, stop=self._stop)
         self._alerts.wake()
+        self._messages.wake()
 
     def _look_up(self, context: Context) -> None:
         """Ask the hosts about changes without an outcome: at the start, and while there are any."""
@@ -174,19 +205,24 @@ class Duties:
 
     def _begin(self, claim: Claim) -> bool:
         waits = patience(self._context().settings)
-        return self._runs.submit(Piece(claim.schedule, waits, partial(self._run, claim)))
+        return self._workers(claim.schedule).submit(Piece(claim.schedule, waits, partial(self._run, claim)))
+
+    def _workers(self, schedule: str) -> Workers:
+        """A summary waits for no run."""
+        return self._summaries if schedule == slots.SUMMARY else self._runs
 
     def _run(self, claim: Claim, progress: Progress) -> None:
         with about(run=claim.run, schedule=claim.schedule):
             _log.info("a slot's run begins", extra={"action": "slot_begun"})
             ended: Ended = State.FAILED, Reason.INTERNAL_ERROR, "a fault of ours, see the log"
             try:
-                ended = self._outcome(claim, progress)
+                ended = self._posted(claim) if claim.schedule == slots.SUMMARY else self._outcome(claim, progress)
             finally:
                 self._end(claim, ended)
                 facts = {"state": ended[0].value, "reason": ended[1].value, "detail": ended[2]}
                 _log.info("a slot's run ended", extra={"action": "slot_finished", **facts})
                 self._schedule.wake()  # for what waited meanwhile
+                self._messages.wake()
             went_well = ended[0] not in (State.FAILED, State.UNKNOWN) and ended[1] is Reason.NONE  # not busy, not ended
             if claim.schedule == slots.CYCLE and went_well:
                 self._dead_man.after_cycle()
@@ -202,7 +238,7 @@ class Duties:
                 progress.host("", None, f"waits for its turn: {error}")
                 if self._stop.wait(BUSY_SECONDS):
                     return State.SKIPPED, Reason.INTERRUPTED, str(error)
-                if slots.objection(context.settings, due, now()):
+                if slots.objection(claim.schedule, context.settings, due, now()):
                     return State.SKIPPED, Reason.BUSY, str(error)
             except StoreError as error:
                 return State.FAILED, Reason.AUDIT_UNWRITABLE, str(error)
@@ -210,6 +246,14 @@ class Duties:
                 return State.FAILED, Reason.INTERNAL_ERROR, str(error)
             else:
                 return report.state, Reason.INTERRUPTED if self._stop.is_set() else Reason.NONE, ""
+
+    def _posted(self, claim: Claim) -> Ended:
+        """The summary that a slot is for; the week's state is the summary's own matter."""
+        try:
+            is_new = app.post_in(self._context(), self._store, datetime.fromtimestamp(claim.slot, UTC))
+        except StoreError as error:
+            return State.FAILED, Reason.AUDIT_UNWRITABLE, str(error)
+        return (State.DONE, Reason.NONE, "") if is_new else (State.NOTHING, Reason.NONE, "it was posted before")
 
     def _report(self, claim: Claim, context: Context, progress: Progress) -> Report:
         store, stop = self._store, self._stop

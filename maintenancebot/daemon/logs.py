@@ -9,16 +9,15 @@ from __future__ import annotations
 import json as json_
 import logging
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any, TextIO
-from urllib.parse import quote
 
 import structlog
 
+from maintenancebot.redaction import redacted
 from maintenancebot.report.clean import clean
 
-HIDDEN = "[secret]"
 DEEPEST = 6
 """Levels of values within values that are shown."""
 LONGEST = 40_000
@@ -81,9 +80,7 @@ class _Hider:
     """Makes every value plain, and replaces what must be seen nowhere."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets for form in _forms(secret)}
-        # The longest first: one secret may be a part of another.
-        self._secrets: Sequence[str] = sorted(filter(None, forms), key=len, reverse=True)
+        self._secrets = tuple(secrets)
 
     def __call__(self, _: object, __: str, line: Line) -> Line:
         return self._mapping(line, 0)
@@ -101,14 +98,7 @@ class _Hider:
         return self._text(value if isinstance(value, str) else str(value))
 
     def _text(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, HIDDEN)
-        return text
-
-
-def _forms(secret: str) -> tuple[str, ...]:
-    """A secret as it is, and as it stands in an address, in JSON and in what repr shows."""
-    return secret, quote(secret, safe=""), json_.dumps(secret)[1:-1], repr(secret)[1:-1]
+        return redacted(text, self._secrets)
 
 
 def _ordered(_: object, __: str, line: Line) -> Line:

@@ -27,12 +27,16 @@ from maintenancebot.daemon import health
 from maintenancebot.daemon.vitals import CONFIGURATION, Vitals
 from maintenancebot.engine import results
 from maintenancebot.errors import StoreError
-from maintenancebot.model import Json, State
-from maintenancebot.policy import slots
+from maintenancebot.inventory import declared
+from maintenancebot.model import Json, State, TaskType
+from maintenancebot.policy import slots, spending
 from maintenancebot.policy.breakers import Breaker, BreakerState, Key, Scope
 from maintenancebot.policy.episodes import DISK, ENDED, EpisodeState
+from maintenancebot.policy.spending import Use
+from maintenancebot.settings import DRIFT
 from maintenancebot.store import Store
 from maintenancebot.store.figures import Snapshot
+from maintenancebot.store.spending import Totals
 
 MOST_SERIES = 2_000
 SERIES_OF_FLEET = 500
@@ -76,6 +80,7 @@ class _Daemon(Collector):
             yield from _totals(totals)
             yield from _guards(figures, left, breakers, now, stopped=stopped)
             yield from _work(context, figures, now)
+            yield from _model(context, self._store.spending.totals(), self._store.spending.used(now))
 
 
 def _process(vitals: Vitals, causes: Sequence[health.Cause], context: Context) -> Families:
@@ -118,8 +123,8 @@ def _fleet(context: Context, known: Mapping[str, Json]) -> Families:
         "maintenancebot_task_hosts",
         "Hosts by the state in which the last run left a task.",
         {
-            (task.name, task.type, state.value): counted[task.name, state.value]
-            for task in context.settings.tasks
+            (task, type_, state.value): counted[task, state.value]
+            for task, type_, _ in _wanted(context)
             for state in State
         },
         "task",
@@ -130,7 +135,7 @@ def _fleet(context: Context, known: Mapping[str, Json]) -> Families:
 
 def _hosts(context: Context, known: Mapping[str, Json]) -> Families:
     rows = list(_rows(context, known))
-    shown = _worst(rows, len(context.settings.tasks))
+    shown = _worst(rows, len(_wanted(context)))
     yield _gauge(
         "maintenancebot_task_last_success_timestamp_seconds",
         "When a task was last done, or had nothing to do, on a host; 0 if never.",
@@ -269,11 +274,59 @@ def _work(context: Context, figures: Snapshot, now: datetime) -> Families:
     )
 
 
+def _model(context: Context, totals: Mapping[str, Totals], used: Mapping[str, Use]) -> Families:
+    yield _counter(
+        "maintenancebot_model_tokens_total",
+        "Tokens that calls of the model used, or may have used, by purpose.",
+        {(purpose,): one.use.tokens for purpose, one in totals.items()},
+        "purpose",
+    )
+    yield _counter(
+        "maintenancebot_model_dollars_total",
+        "Dollars that calls of the model cost, or may have cost, by purpose.",
+        {(purpose,): one.use.dollars for purpose, one in totals.items()},
+        "purpose",
+    )
+    yield _counter(
+        "maintenancebot_model_calls_total",
+        "Calls of the model by purpose and by how they ended.",
+        {
+            (purpose, reason or "answered"): many
+            for purpose, one in totals.items()
+            for reason, many in one.calls.items()
+        },
+        "purpose",
+        "reason",
+    )
+    rules = context.settings.llm
+    left = spending.left(rules.caps, used) if rules else {}
+    yield _gauge(
+        "maintenancebot_model_tokens_left",
+        "Tokens that the caps still allow, in the last hour, day and 30 days.",
+        {(per,): one.tokens for per, one in left.items()},
+        "per",
+    )
+    yield _gauge(
+        "maintenancebot_model_dollars_left",
+        "Dollars that the caps still allow, in the last day and 30 days.",
+        {(per,): one.cost / spending.MICRO for per, one in left.items() if one.cost is not None},
+        "per",
+    )
+
+
 def _rows(context: Context, known: Mapping[str, Json]) -> Iterator[tuple[str, str, Json]]:
     """Host, task and last result, None where there is none, for what the configuration wants of the inventory."""
-    for task in context.settings.tasks:
-        for host in context.inventory.select(task.hosts):
-            yield host.name, task.name, known.get(host.name, {}).get(task.name)
+    for task, _, hosts in _wanted(context):
+        for host in hosts:
+            yield host, task, known.get(host, {}).get(task)
+
+
+def _wanted(context: Context) -> list[tuple[str, str, list[str]]]:
+    """Each task with its type and its hosts; the comparison with the declared state is one where any is declared."""
+    settings, inventory = context.settings, context.inventory
+    found = [(task.name, task.type.value, [h.name for h in inventory.select(task.hosts)]) for task in settings.tasks]
+    compared = list(declared(settings, inventory, inventory.hosts))
+    return [*found, (DRIFT, TaskType.DRIFT.value, compared)] if compared else found
 
 
 def _worst(rows: Sequence[tuple[str, str, Json]], tasks: int) -> set[str]:

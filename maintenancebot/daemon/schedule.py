@@ -144,7 +144,7 @@ class Timetable:
             return State.SKIPPED, Reason.MISSED, BUSY
         if slot.schedule not in slots.schedules(context.settings):
             return State.SKIPPED, Reason.MISSED, "its schedule is off"
-        late = slots.objection(context.settings, datetime.fromtimestamp(slot.slot, UTC), now)
+        late = slots.objection(slot.schedule, context.settings, datetime.fromtimestamp(slot.slot, UTC), now)
         return (State.SKIPPED, Reason.MISSED, late) if late else None
 
 

@@ -77,20 +77,20 @@ class _Endpoint:
         try:
             response = await self._answer(request)
         except RefusedError as refused:
-            response = _refusal(self.__name__, request, refused)
+            response = refusal(self.__name__, request, refused)
         except ClientDisconnect:
             return
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         settings = self._settings()
-        wait = self._limits.seconds_to_wait(_address(request), settings.http.requests_per_minute)
+        wait = self._limits.seconds_to_wait(address_of(request), settings.http.requests_per_minute)
         if wait:
             raise RefusedError(429, "too many messages from this address", wait)
         self._check_sender(request, settings)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise RefusedError(415, "the message must be application/json")
-        body = await _body(request, settings.http.max_body_bytes, settings.http.read_timeout)
+        body = await body_of(request, settings.http.max_body_bytes, settings.http.read_timeout)
         message = await self._read(body)
         await self._store(message)
         if message.truncated or message.unreadable:
@@ -127,7 +127,7 @@ class _Endpoint:
             raise RefusedError(503, f"{told}; send it again", RETRY_SECONDS) from error
 
 
-async def _body(request: Request, most: int, seconds: int) -> bytes:
+async def body_of(request: Request, most: int, seconds: int) -> bytes:
     """The whole body; raises RefusedError when it is too long, or does not arrive."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
@@ -144,9 +144,9 @@ async def _body(request: Request, most: int, seconds: int) -> bytes:
     return bytes(data)
 
 
-def _refusal(form: str, request: Request, refused: RefusedError) -> Response:
+def refusal(form: str, request: Request, refused: RefusedError) -> Response:
     level = logging.DEBUG if refused.status == 429 else logging.WARNING  # who floods us does not flood the log
-    facts = {"form": form, "sender": _address(request), "status": refused.status, "told": refused.told}
+    facts = {"form": form, "sender": address_of(request), "status": refused.status, "told": refused.told}
     _log.log(level, "a message was refused", extra={"action": "message_refused", **facts})
     headers = {"Retry-After": str(math.ceil(refused.retry))} if refused.retry else {}
     if refused.status == 401:
@@ -156,5 +156,5 @@ def _refusal(form: str, request: Request, refused: RefusedError) -> Response:
     return JSONResponse({"error": refused.told}, refused.status, headers)
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request) -> str:
     return request.client.host if request.client else ""

@@ -20,7 +20,7 @@ from maintenancebot.settings import Task
 
 LOCK_WAIT_SECONDS = 120
 
-COMPLETING = frozenset({"roll_back"})
+COMPLETING = frozenset({"roll_back", logins.QUESTION})
 """Questions whose yes ends the change in hand well: a closing window or Ctrl-C must not leave a service broken, only
 the kill switch and an audit log that cannot be written say no."""
 
@@ -197,6 +197,8 @@ class _Applying:
         objection = self.ledger.objection(self.host.name) if completes else self.brakes.objection(self.host)
         if objection is not Reason.NONE:
             return {"refused": objection.value, "detail": ""}
+        if question.get("ask") == logins.QUESTION:
+            return logins.answer(self.host, self.machine_id, self.work)
         actor = self.acting[step.task]
         if not isinstance(actor, Replies):
             raise RemoteError(Reason.GARBLED, f"{step.op} asks what nobody can answer")
@@ -208,7 +210,7 @@ class _Applying:
             raise RemoteError(Reason.GARBLED, "an outcome for a step that was not in hand")
         raw = payload.get("outcomes")
         made = self.acting[step.task].outcomes(step, raw if isinstance(raw, list) else [])
-        self._keep(logins.checked(self.host, step, made, self.work), settle=True)
+        self._keep(logins.checked(self.host, self.machine_id, step, made, self.work), settle=True)
         self.in_hand = None
 
     def _keep(self, outcomes: Sequence[Outcome], *, settle: bool) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from maintenancebot.engine import requests
 from maintenancebot.engine.cycle import Judged, Selected
 from maintenancebot.engine.probing import Looked
 from maintenancebot.engine.work import Work
@@ -20,8 +21,6 @@ from maintenancebot.policy.approvals import ApprovalState
 from maintenancebot.policy.autonomy import autonomy
 from maintenancebot.policy.gate import Guards
 from maintenancebot.store import Store
-
-APPROVAL_HOURS = 72
 
 UPDATES = TaskType.PACKAGE_UPDATE.value
 """The rule by which renewing package lists counts."""
@@ -174,8 +173,8 @@ class RefreshBook:
         self._store.audit.append(kind, run=self._work.run_id, host=host, body=body, at=self._work.now())
 
 
-def ask_for_approval(store: Store, judged: Judged, work: Work) -> list[str]:
-    """Store what waits for a person as a plan of its own; returns how to approve it."""
+def ask_for_approval(store: Store, judged: Judged, work: Work, *, tells: bool = False) -> list[str]:
+    """Store what waits for a person as a plan of its own, with `tells` as a message too; returns how to approve it."""
     waiting = {
         change_id
         for decisions in judged.decisions.values()
@@ -185,20 +184,27 @@ def ask_for_approval(store: Store, judged: Judged, work: Work) -> list[str]:
     if not waiting:
         return []
     now = work.now()
-    asked = _asked_already(store, waiting, now)
-    if asked:
-        return [_how_to_approve(len(waiting), asked)]
+    digest = _asked_already(store, waiting, now) or _ask(store, judged, waiting, work, now)
+    words = _how_to_approve(len(waiting), digest)
+    if tells:
+        body = requests.body(judged, waiting, digest, words, work)
+        store.messages.put(requests.key(digest), requests.KIND, body, at=now)
+    return [words]
+
+
+def _ask(store: Store, judged: Judged, waiting: set[str], work: Work, now: datetime) -> str:
+    """Store a request for these changes and return its digest."""
     plan = Plan(
         run_id=work.run_id,
         created_at=now,
-        expires_at=now + timedelta(hours=APPROVAL_HOURS),
+        expires_at=now + timedelta(hours=requests.APPROVAL_HOURS),
         configuration=judged.seen.plan.configuration,
         hosts=tuple(part for host in judged.seen.plan.hosts if (part := _only(host, waiting)).changes),
     ).sealed()
     store.approvals.request(
         plan.digest, plan_to_json(plan), by=work.by or work.run_id, at=now, expires_at=plan.expires_at
     )
-    return [_how_to_approve(len(waiting), plan.digest)]
+    return plan.digest
 
 
 def _asked_already(store: Store, waiting: set[str], now: datetime) -> str:

@@ -1,24 +1,27 @@
-"""After an upgrade, while the run's own connection still stands: does the host take a new login?"""
+"""While the run's own connection still stands: does the host take a new login, in full, up to a helper that runs?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from maintenancebot.engine.work import Work
 from maintenancebot.errors import RemoteError
-from maintenancebot.model import Action, Host, Outcome, Reason, State, Step
+from maintenancebot.model import Action, Host, Json, Outcome, Reason, State, Step
+from maintenancebot.remote.client import HelperCall, Limits
 
 TRIES = 4
 PAUSE_SECONDS = 5.0
 """A restarting sshd, or one that limits new logins, is given a while before it is called broken."""
+LONGEST_SECONDS = 60.0
+QUESTION = "login"
 
 
-def checked(host: Host, step: Step, outcomes: Sequence[Outcome], work: Work) -> list[Outcome]:
+def checked(host: Host, machine_id: str, step: Step, outcomes: Sequence[Outcome], work: Work) -> list[Outcome]:
     """The outcomes of an upgrade; the first is `unhealthy` when nobody can log in any more."""
     upgraded = {change.id for change in step.changes if change.action is Action.UPGRADE_PACKAGE}
     done = [one for one in outcomes if one.change_id in upgraded and one.state is State.DONE]
-    trouble = _trouble(host, work) if done else ""
+    trouble = _trouble(host, machine_id, work) if done else ""
     if not trouble:
         return list(outcomes)
     detail = f"new logins fail since the upgrade: {trouble}; the run's own connection still stands"
@@ -26,16 +29,37 @@ def checked(host: Host, step: Step, outcomes: Sequence[Outcome], work: Work) -> 
     return [bad if one is done[0] else one for one in outcomes]
 
 
-def _trouble(host: Host, work: Work) -> str:
+def answer(host: Host, machine_id: str, work: Work) -> Mapping[str, Json]:
+    """What a step is told that asks whether the host still lets us in; without a way to try, it does not."""
+    if host.connection != "ssh":
+        return {"ok": False, "detail": f"{host.name} is reached without a login, so that none can be tried"}
+    trouble = _trouble(host, machine_id, work)
+    return {"ok": not trouble, "detail": trouble}
+
+
+def _trouble(host: Host, machine_id: str, work: Work) -> str:
     """Why no login works, empty when one did."""
     told = ""
     for attempt in range(TRIES):
         if attempt and work.stop.wait(PAUSE_SECONDS):
             break
         try:
-            work.connect(host).close()
+            _enter(host, machine_id, work)
         except RemoteError as error:
             told = f"{error.reason.value}: {error}"
         else:
             return ""
     return told
+
+
+def _enter(host: Host, machine_id: str, work: Work) -> None:
+    """Log in over a new connection, become root as ever, run the helper to its end. Raises RemoteError."""
+    limits = Limits(work.settings.ssh.idle_timeout, LONGEST_SECONDS)
+    request: dict[str, Json] = {"mode": "probe", "lock": "none", "machine_id": machine_id, "tasks": []}
+    session = work.connect(host)
+    try:
+        for kind, payload in HelperCall(session, request, limits).frames():
+            if kind == "facts" and payload.get("uid") != 0:
+                raise RemoteError(Reason.BECOME_REFUSED, "the login does not become root")
+    finally:
+        session.close()

@@ -7,9 +7,9 @@ from datetime import datetime
 from pathlib import Path
 
 from maintenancebot.errors import PlanError
-from maintenancebot.model import Reason
+from maintenancebot.model import Reason, TaskType
 from maintenancebot.plan.document import Plan, check_usable, plan_from_json
-from maintenancebot.settings import Settings
+from maintenancebot.settings import DRIFT, Settings
 
 SIZE_CAP = 512 * 1024 * 1024
 
@@ -36,7 +36,7 @@ def from_plan_file(path: Path, settings: Settings, now: datetime) -> Plan:
 
 
 def _check_tasks(plan: Plan, settings: Settings) -> None:
-    types = {task.name: task.type for task in settings.tasks}
+    types = {DRIFT: TaskType.DRIFT, **{task.name: task.type for task in settings.tasks}}
     for host in plan.hosts:
         for task in host.tasks:
             if types.get(task.task) != task.type:

@@ -29,6 +29,7 @@ def escalated(
     """A person is needed: how full it is, how fast it grows, who uses the space, and what was tried."""
     facts = _figures(episode.body, samples)
     task = report.tasks[0] if report is not None and report.tasks else None
+    facts |= {"found": episode.body["found"]} if "found" in episode.body else {}
     return _telling(episode, ESCALATED, reason, detail, {**facts, "tried": _tried(task, episode.body)})
 
 

@@ -64,13 +64,14 @@ class Item:
     def state(self):
         """The state that the record and the bytes together stand for, whatever was interrupted.
 
-        `nothing` is an intent that came to nothing, or a copy that is not complete while the older item is held.
+        `nothing` is an intent that came to nothing, a candidate that never took a file's place, or a copy that is not
+        complete while the older item is held.
         """
         recorded = self.record.get("state")
         if self.record.get("offload"):
             return "offloaded"
         if self.held() is not None:
-            return "held"
+            return "nothing" if self.holds_candidate() else "held"
         if self._look(GOING) is not None:
             return "purged"
         if self.record.get("previous"):
@@ -78,6 +79,17 @@ class Item:
         return {"restoring": "restored", "purging": "purged", "held": "lost", "relocating": "lost"}.get(
             recorded, "nothing"
         )
+
+    def holds_candidate(self):
+        """Whether its bytes are ours, made to change places with a file that is replaced, and not that file.
+
+        Ours that somebody wrote to while they had the place are his.
+        """
+        coming, held = self.record.get("candidate"), self.held()
+        if not coming or held is None:
+            return False
+        known = (coming["ino"], coming["size"], coming["mtime_ns"])
+        return not coming["ino"] or known == (held.st_ino, held.st_size, held.st_mtime_ns)
 
     def must_be(self, expected):
         """lstat of the bytes, None if they lie in an object store. Raises Refused unless a plan means this item."""

@@ -56,7 +56,7 @@ def _settle(place, name, out):
 
 
 def _bring(item, out):
-    if item.is_going():
+    if item.is_going() or item.holds_candidate():
         item.drop()
         return
     if item.record.get("previous") and not _is_one(item):
@@ -85,6 +85,8 @@ def _bring(item, out):
 
 
 def _hold(item):
+    if item.record.get("candidate"):
+        item.save(identity=inodes.values(item.held()))  # what changed places with ours, whatever the plan named
     if item.record.get("state") == "held" and not item.record.get("next"):
         item.settle()
     else:

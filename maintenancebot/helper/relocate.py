@@ -52,7 +52,7 @@ def adopt(item):
     """Record what the bytes are now: those that were to take their place, or still the old ones."""
     coming, held = item.record.get("next"), item.held()
     taken = coming and held is not None and held.st_ino == coming["ino"]
-    item.save(**dict(coming["fields"] if taken else {}, state="held", next=None, offload=None))
+    item.save(**dict(coming["fields"] if taken else {}, state="held", next=None, offload=None, candidate=None))
     item.settle()
 
 

@@ -1,4 +1,4 @@
-"""Renames that never replace anything."""
+"""Renames that never make a file lose its only name: to a free one, or two files that change places."""
 
 import errno
 import os
@@ -9,6 +9,7 @@ except ImportError:  # python3-minimal
     ctypes = None
 
 NOREPLACE = 1
+EXCHANGE = 2
 
 
 def take(source, name, item, new_name):
@@ -33,6 +34,16 @@ def give(item, name, target, new_name):
         os.unlink(name, dir_fd=item)
 
 
+def exchange(folder, name, other_folder, other_name):
+    """Let two files change places in one instant: nobody ever sees either name without a file.
+
+    Nothing else can replace a file without a moment in which a third one could be lost, so there is no other way.
+    OSError with EOPNOTSUPP where the kernel or the file system does not have it.
+    """
+    if not _renameat2(folder, name, other_folder, other_name, EXCHANGE):
+        raise OSError(errno.EOPNOTSUPP, "files cannot change places here")
+
+
 def _exists(folder, name):
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -41,12 +52,12 @@ def _exists(folder, name):
     return True
 
 
-def _renameat2(old_folder, old, new_folder, new):
+def _renameat2(old_folder, old, new_folder, new, flags=NOREPLACE):
     """True when it is done, False when this kernel, C library or file system does not have it."""
     call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if ctypes else None
     if call is None:
         return False
-    if call(old_folder, ctypes.c_char_p(old), new_folder, ctypes.c_char_p(new), NOREPLACE) == 0:
+    if call(old_folder, ctypes.c_char_p(old), new_folder, ctypes.c_char_p(new), flags) == 0:
         return True
     number = ctypes.get_errno()
     if number in (errno.ENOSYS, errno.EINVAL):

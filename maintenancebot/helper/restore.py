@@ -119,14 +119,15 @@ def _rebuild(parts, anchor, recorded):
                 raise
     for level in range(depth, len(parts)):
         try:
-            inner = _make(folder, parts[level], recorded[level])
+            inner = make_folder(folder, parts[level], recorded[level])
         finally:
             os.close(folder)
         folder = inner
     return folder
 
 
-def _make(parent, name, recorded):
+def make_folder(parent, name, recorded):
+    """Make a folder with its owner and mode in an open one; the caller closes it. Raises Refused."""
     try:
         os.mkdir(name, 0o700, dir_fd=parent)
         made = walk.open_folder(name, parent)

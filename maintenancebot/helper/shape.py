@@ -8,6 +8,7 @@ FOLDER = {"uid": int, "gid": int, "mode": int}
 PARTS = {
     "previous": {"store": str, "item": str},
     "next": {"ino": int, "fields": dict},
+    "candidate": {"ino": int, "size": int, "mtime_ns": int},
     "offload": {"bucket": str, "key": str, "size": int, "sha256": str},
     "copy": {"temporary": str, "path": str},
     "restored": dict.fromkeys(inodes.IDENTITY, int),

@@ -36,12 +36,24 @@ def nobody_has_it_open(fd):
 
     A write lease is granted only then. It is given back at once; it changes nothing on the file system.
     """
+    return _granted(fd, fcntl.F_WRLCK)
+
+
+def nobody_writes(fd):
+    """True when nobody has the file of `fd` open for writing; False when somebody has; None: cannot tell.
+
+    A read lease is granted only then.
+    """
+    return _granted(fd, fcntl.F_RDLCK)
+
+
+def _granted(fd, lease):
     try:
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # somebody opening it in this moment must not end us
     except ValueError:
         return None  # not the main thread
     try:
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, lease)
     except OSError as error:
         return False if error.errno in (errno.EAGAIN, errno.EBUSY, errno.ETXTBSY) else None
     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)

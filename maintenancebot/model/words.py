@@ -176,6 +176,7 @@ class Reason(StrEnum):
 
     # drift
     AS_DECLARED = "as_declared"
+    BASELINE_INVALID = "baseline_invalid"  # what is declared cannot be worked out for this host
     DRIFTED = "drifted"  # not as declared, and nothing explains it
     EXPLAINED = "explained"  # not as declared, by a package, a change of ours or an allowance
     NOT_APPLICABLE = "not_applicable"  # declared for what this host does not have

@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 
 from maintenancebot.model import Host, Reason
 from maintenancebot.policy.episodes import (
+    DECLARED,
     DISK,
+    DRIFT,
     ENDED,
     FIRING,
     OTHER,
@@ -58,15 +60,17 @@ def _judge(alert: Alert, history: Sequence[Episode], around: Surroundings) -> Ve
     no = _no(alert, around)
     if no is not None:
         return replace(verdict, reason=no[0], detail=no[1])
-    rules = around.settings.remediation.alerts
-    if not is_disk(alert.name, around.settings):
-        if not rules.escalate_others:
+    rule = rule_of(alert.name, around.settings)
+    if rule == OTHER:
+        if not around.settings.remediation.alerts.escalate_others:
             return replace(verdict, reason=Reason.NO_RULE)
         return _taken_up(verdict, alert, OTHER, alert.name, history, around)
     if host is None:
         return replace(verdict, reason=Reason.UNKNOWN_HOST, detail=label)
     if host.maintenance:
         return replace(verdict, reason=Reason.MAINTENANCE)
+    if rule == DRIFT:
+        return _taken_up(verdict, alert, DRIFT, DECLARED, history, around)
     mount = find_mount(alert.labels, around.settings)
     if not mount:
         return replace(verdict, reason=Reason.UNKNOWN_MOUNT, detail="no label names a mount point")
@@ -85,9 +89,11 @@ def _no(alert: Alert, around: Surroundings) -> tuple[Reason, str] | None:
     return None
 
 
-def is_disk(name: str, settings: Settings) -> bool:
-    """Whether an alert of this name means a full file system."""
-    return any(fnmatch.fnmatchcase(name, glob) for glob in settings.remediation.alerts.disk)
+def rule_of(name: str, settings: Settings) -> str:
+    """By which rule alerts of this name are healed."""
+    rules = settings.remediation.alerts
+    globs = {DISK: rules.disk, DRIFT: rules.drift}
+    return next((rule for rule in globs if any(fnmatch.fnmatchcase(name, glob) for glob in globs[rule])), OTHER)
 
 
 def find_host(labels: Mapping[str, str], around: Surroundings) -> tuple[Host | None, str]:

@@ -32,10 +32,15 @@ def allowing_root(path: str, allow: Iterable[str]) -> str:
         roots = [components(root) for root in allow]
     except ValueError:
         return ""
-    if any(part.startswith(OWN_PREFIX) for part in parts):
+    if is_own(path):
         return ""
     holding = [root for root in roots if root and len(parts) > len(root) and parts[: len(root)] == root]
     return "/" + "/".join(sorted(holding, key=len)[-1]) if holding else ""
+
+
+def is_own(path: str) -> bool:
+    """Whether the path is, or lies in, something of ours, as the trash."""
+    return any(part.startswith(OWN_PREFIX) for part in path.split("/"))
 
 
 def is_allowed(path: str, allow: Iterable[str]) -> bool:

@@ -17,6 +17,12 @@ from maintenancebot.model import Json, Reason, State
 DISK = "disk"
 """The rule that heals full file systems."""
 
+DRIFT = "drift"
+"""The rule that corrects hosts which differ from their declared state."""
+
+DECLARED = "declared state"
+"""What episodes of drift are about: the host as a whole."""
+
 OTHER = "other"
 """The rule of what nobody heals: it is escalated where that is wanted, and nothing else."""
 
@@ -33,7 +39,7 @@ class EpisodeState(StrEnum):
 
     OPENED = "opened"  # an alert asks for it
     MEASURED = "measured"  # on the host: what the alert says is not believed
-    DIAGNOSED = "diagnosed"  # what uses the space is kept, before anything is touched
+    DIAGNOSED = "diagnosed"  # what uses the space, or who wrote what, is kept before anything is touched
     PLANNED = "planned"  # what would be done
     GATED = "gated"  # what may be done; waiting for approval where that is its reason
     ACTED = "acted"  # what was done, or was tried
@@ -59,7 +65,7 @@ class Episode:
     id: str
     rule: str
     host: str
-    subject: str  # the mount; the alert's name for rule `other`
+    subject: str  # the mount; the declared state; the alert's name for rule `other`
     opened_at: datetime
     changed_at: datetime
     state: EpisodeState = EpisodeState.OPENED

@@ -18,13 +18,16 @@ from maintenancebot.model import (
 from maintenancebot.plan.document import HostPlan, TaskPlan
 from maintenancebot.policy import allowlist
 from maintenancebot.policy.autonomy import autonomy
-from maintenancebot.settings import PackageUpdateTask, Settings, Task
+from maintenancebot.settings import Correct, DriftTask, PackageUpdateTask, Settings, Task
 
 TAKES = frozenset({Action.COMPRESS_FILE, Action.QUARANTINE_FILE})
 """Takes a file from its place."""
 
 FILE_ACTIONS = TAKES | {Action.ROTATE_LOG, Action.RESTORE_FILE}
 """Touches a path of the host, which the allowlist must hold."""
+
+PATH_ACTIONS = FILE_ACTIONS | {Action.CORRECT_FILE}
+"""Touches a path of the host; where a corrected file lies, its baseline says."""
 
 REMOVES = {Action.REMOVE_IMAGE, Action.REMOVE_VOLUME, Action.REMOVE_CONTAINER}
 """Takes an object from a container daemon."""
@@ -115,6 +118,15 @@ def _observe(proposal: Proposal, _: Guards) -> str | None:
     return "autonomy is `observe`" if _autonomy(proposal) is Autonomy.OBSERVE else None
 
 
+def _accepted(proposal: Proposal, _: Guards) -> str | None:
+    """A person's word that came after the plan was made."""
+    allowances = proposal.task.allowances if isinstance(proposal.task, DriftTask) else ()
+    for one in allowances:
+        if one.item == proposal.change.name:
+            return f"{one.by} lets it differ until {one.until:%Y-%m-%d %H:%M} UTC: {one.reason}"
+    return None
+
+
 def _known_bad(proposal: Proposal, guards: Guards) -> str | None:
     if proposal.change.action is not Action.UPGRADE_PACKAGE or not isinstance(proposal.task, PackageUpdateTask):
         return None
@@ -132,16 +144,23 @@ def _clock(proposal: Proposal, _: Guards) -> str | None:
 
 
 def _allowed(proposal: Proposal, _: Guards) -> str | None:
-    if proposal.change.action not in FILE_ACTIONS:
-        return None
     path = _path(proposal.change)
+    if proposal.change.action is Action.CORRECT_FILE and allowlist.is_own(path):
+        return "a file of our own"
+    if proposal.change.action not in FILE_ACTIONS or _is_replaced_version(proposal.change):
+        return None
     if not allowlist.is_allowed(path, proposal.settings.deletion.allow):
         return "outside deletion.allow"
     return None
 
 
+def _is_replaced_version(change: Change) -> bool:
+    """Whether a correction took this file from the very place where it goes back to."""
+    return change.action is Action.RESTORE_FILE and change.object.get("replaced") is True
+
+
 def _protected(proposal: Proposal, _: Guards) -> str | None:
-    if proposal.change.action not in FILE_ACTIONS:
+    if proposal.change.action not in PATH_ACTIONS:
         return None
     path = _path(proposal.change)
     rule = allowlist.protecting_rule(path, proposal.settings.deletion.protect)
@@ -150,7 +169,9 @@ def _protected(proposal: Proposal, _: Guards) -> str | None:
 
 def _path(change: Change) -> str:
     """The path that a change on files touches; a restored file's is where it goes to."""
-    return change.name if change.action is Action.RESTORE_FILE else str(change.object.get("path", ""))
+    if change.action is Action.RESTORE_FILE:
+        return change.name
+    return str(change.object.get("name" if change.action is Action.CORRECT_FILE else "path", ""))
 
 
 def _blast_radius(proposal: Proposal, guards: Guards) -> str | None:
@@ -158,7 +179,7 @@ def _blast_radius(proposal: Proposal, guards: Guards) -> str | None:
     files, size = proposal.totals["files"], proposal.totals["bytes"]
     if proposal.change.id in guards.approved:
         return None
-    if proposal.change.action in DELETES:
+    if _deletes(proposal.change):
         if files > caps.files:
             return f"{files} objects are more than {caps.files}"
         if size > caps.bytes:
@@ -172,9 +193,11 @@ def _blast_radius(proposal: Proposal, guards: Guards) -> str | None:
 
 
 def _approval(proposal: Proposal, guards: Guards) -> str | None:
-    if _autonomy(proposal) is Autonomy.REQUIRED and proposal.change.id not in guards.approved:
+    if proposal.change.id in guards.approved:
+        return None
+    if _autonomy(proposal) is Autonomy.REQUIRED:
         return "autonomy is `required`"
-    return None
+    return "its baseline asks for approval" if proposal.change.object.get("correct") == Correct.APPROVAL else None
 
 
 def rule_of(task: Task) -> str:
@@ -207,6 +230,7 @@ CHECKS: tuple[tuple[Reason, State, Check], ...] = (
     (Reason.FREEZE, State.SKIPPED, _freeze),
     (Reason.OUTSIDE_WINDOW, State.SKIPPED, _window),
     (Reason.OBSERVE_ONLY, State.SKIPPED, _observe),
+    (Reason.EXPLAINED, State.SKIPPED, _accepted),
     (Reason.KNOWN_BAD, State.SKIPPED, _known_bad),
     (Reason.CRITICAL_ALERT, State.SKIPPED, _critical),
     (Reason.CLOCK_SKEW, State.SKIPPED, _clock),
@@ -292,12 +316,19 @@ def _first_no(proposal: Proposal, guards: Guards, asked: frozenset[Reason]) -> D
 
 
 def _totals(task_plan: TaskPlan) -> dict[str, int]:
-    deletes = [change for change in task_plan.changes if change.action in DELETES]
+    deletes = [change for change in task_plan.changes if _deletes(change)]
     return {
         "files": len(deletes),
         "bytes": sum(_number(change.object.get("size")) for change in deletes),
         "taken": sum(change.action in TAKES for change in deletes),
     }
+
+
+def _deletes(change: Change) -> bool:
+    """Whether something is gone from its place afterwards that somebody may miss."""
+    wanted = change.object.get("wanted")
+    is_removed = isinstance(wanted, Mapping) and wanted.get("state") == "absent"
+    return change.action in DELETES or (change.action is Action.CORRECT_FILE and is_removed)
 
 
 def _number(value: Json) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,15 @@ MOST = 100
 SPAN_SECONDS = 7 * 86400
 """What is older says little of how it grows now."""
 
+FORECAST_SECONDS = 28 * 86400
+"""A forecast of days looks back further: a fleet that is looked at once a week has few samples."""
+
+MOST_BYTES = 2**63
+"""No file system holds more; a larger figure is none."""
+
 DAY = 86400
+SURE = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
+"""By how many standard errors a rate may be off, 19 times of 20, with 1, 2, … samples more than two; then 2."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +50,8 @@ def with_sample(row: Json, sample: Sample) -> list[list[float]]:
 
 def bytes_a_day(known: Sequence[Sample]) -> float | None:
     """How many bytes it grows a day, by the straight line that fits best; None from fewer than two looks."""
-    recent = [one for one in known if known[-1].at - one.at <= SPAN_SECONDS] if known else []
-    if len(recent) < 2 or recent[-1].at <= recent[0].at:
-        return None
-    middle = sum(one.at for one in recent) / len(recent)
-    level = sum(one.used for one in recent) / len(recent)
-    rise = sum((one.at - middle) * (one.used - level) for one in recent)
-    return rise / sum((one.at - middle) ** 2 for one in recent) * DAY
+    rate = _rate(_recent(known, SPAN_SECONDS))
+    return None if rate is None else rate * DAY
 
 
 def hours_until_full(known: Sequence[Sample], available: int) -> float | None:
@@ -56,5 +60,56 @@ def hours_until_full(known: Sequence[Sample], available: int) -> float | None:
     return available / rate * 24 if rate is not None and rate > 0 else None
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """In how many days a mount will be full, and between which bounds; None is never, as far as can be seen."""
+
+    days: float | None
+    soonest: float | None
+    latest: float | None
+
+
+def forecast(known: Sequence[Sample]) -> Estimate | None:
+    """When a mount will be full by the straight line that fits best; None when two looks or less say too little."""
+    recent = _recent(known, FORECAST_SECONDS)
+    rate, error = _rate(recent), _rate_error(recent)
+    if rate is None or error is None:
+        return None
+    left = max(0, recent[-1].total - recent[-1].used)
+    return Estimate(_days(left, rate), _days(left, rate + error), _days(left, rate - error))
+
+
+def _recent(known: Sequence[Sample], seconds: float) -> list[Sample]:
+    return [one for one in known if known[-1].at - one.at <= seconds]
+
+
+def _rate(known: Sequence[Sample]) -> float | None:
+    """Bytes in a second, by least squares; None where all samples are of one instant."""
+    if len(known) < 2 or known[-1].at <= known[0].at:
+        return None
+    middle, level = _means(known)
+    rise = sum((one.at - middle) * (one.used - level) for one in known)
+    return rise / sum((one.at - middle) ** 2 for one in known)
+
+
+def _rate_error(known: Sequence[Sample]) -> float | None:
+    """By how much the rate may be wrong, 19 times of 20; None from fewer than three samples."""
+    rate, freedom = _rate(known), len(known) - 2
+    if rate is None or freedom < 1:
+        return None
+    middle, level = _means(known)
+    off = sum((one.used - level - rate * (one.at - middle)) ** 2 for one in known)
+    squares = sum((one.at - middle) ** 2 for one in known)
+    return math.sqrt(off / freedom / squares) * (SURE[freedom - 1] if freedom <= len(SURE) else 2.0)
+
+
+def _means(known: Sequence[Sample]) -> tuple[float, float]:
+    return sum(one.at for one in known) / len(known), sum(one.used for one in known) / len(known)
+
+
+def _days(left: int, rate: float) -> float | None:
+    return left / rate / DAY if rate > 0 else None
+
+
 def _is_number(value: Json) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -MOST_BYTES < value < MOST_BYTES

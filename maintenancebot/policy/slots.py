@@ -1,8 +1,9 @@
 """Slots of the schedules: which are due, which were missed. Pure questions about what was recorded, and the time.
 
 Each slot has one run, through clock changes and restarts. A slot that could not be begun on time is made up for in the
-opening of the window into which it fell, or within the hour where it fell into none; else it was missed. Of several
-slots of one schedule only the latest is made up for.
+opening of the window into which it fell, or within the hour where it fell into none; else it was missed. A summary
+changes nothing: no window and no freeze is asked, and it is made up for within the day. Of several slots of one
+schedule only the latest is made up for.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from maintenancebot.settings import Settings
 CYCLE = "cycle"
 CERTIFICATES = "certificates"
 PURGE = "purge"
+SUMMARY = "summary"
 
 CATCH_UP = timedelta(hours=1)
+CATCH_UP_SUMMARY = timedelta(days=1)
 PUNCTUAL = timedelta(minutes=5)
 """What comes later than this was not begun on time, as after a restart of the daemon."""
 MOST = 1000
@@ -75,6 +78,7 @@ def schedules(settings: Settings) -> dict[str, str]:
         CYCLE: settings.schedule,
         CERTIFICATES: settings.schedules.certificates if watched else None,
         PURGE: settings.schedules.purge,
+        SUMMARY: settings.schedules.summary,
     }
     return {name: expression for name, expression in found.items() if expression is not None}
 
@@ -102,10 +106,12 @@ def coming(settings: Settings, now: datetime, count: int) -> tuple[Coming, ...]:
     )
 
 
-def objection(settings: Settings, slot: datetime, now: datetime) -> str:
-    """Why a slot is not begun any more; empty while it may be."""
+def objection(name: str, settings: Settings, slot: datetime, now: datetime) -> str:
+    """Why a slot of this schedule is not begun any more; empty while it may be."""
     if now - slot <= PUNCTUAL:
         return ""
+    if name == SUMMARY:
+        return "" if now - slot <= CATCH_UP_SUMMARY else f"it is late by more than {CATCH_UP_SUMMARY.days} day"
     if frozen := windows.freeze_reason(settings, now):
         return frozen
     closing = settings.window and windows.closing(settings.window, settings.timezone, slot)
@@ -128,7 +134,7 @@ def _passed(name: str, expression: str, settings: Settings, last: Recorded | Non
     for at in slots[:-1]:
         yield Slot(name, at, Fate.MISSED, "a later slot has come")
     if slots:
-        why = objection(settings, datetime.fromtimestamp(slots[-1], UTC), now)
+        why = objection(name, settings, datetime.fromtimestamp(slots[-1], UTC), now)
         yield Slot(name, slots[-1], Fate.MISSED if why else Fate.RUN, why)
 
 
@@ -138,6 +144,8 @@ def _local(settings: Settings, moment: datetime) -> str:
 
 def _coming(name: str, slot: int, settings: Settings) -> Coming:
     moment = datetime.fromtimestamp(slot, windows.zone(settings.timezone))
+    if name == SUMMARY:
+        return Coming(name, moment, settings.timezone)
     frozen = windows.freeze_reason(settings, moment)
     asks = name != PURGE  # the gate of a purge does not ask for the window
     is_open = windows.is_open(settings.window, settings.timezone, moment)

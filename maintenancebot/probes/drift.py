@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from dataclasses import replace
 
-from maintenancebot.model import Host, Json
+from maintenancebot.model import Host, Json, Reason, State
 from maintenancebot.plan.inputs import ProbeResult
 from maintenancebot.remote.session import Session
 from maintenancebot.settings import DriftTask, Item, Settings, Task
@@ -20,7 +21,10 @@ def request(task: Task, settings: Settings, host: Host, *, refresh: bool) -> Map
 
 
 def complete(task: Task, settings: Settings, result: ProbeResult, session: Session) -> ProbeResult:
-    """As the host told it."""
+    """As the host told it; nobody knows how it is where it is not known how it should be."""
+    assert isinstance(task, DriftTask)
+    if task.problem:
+        return replace(result, state=State.UNKNOWN, reason=Reason.BASELINE_INVALID, detail=task.problem)
     return result
 
 

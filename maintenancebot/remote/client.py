@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from maintenancebot.errors import RemoteError
 from maintenancebot.model import Json, Reason
+from maintenancebot.redaction import redacted
 from maintenancebot.remote import bundle, frames
+from maintenancebot.remote.hiding import without_secrets
 from maintenancebot.remote.session import Execution, Session
 
 PROTOCOL = 1
@@ -84,11 +86,11 @@ class HelperCall:
             lacks = ", ".join(str(item) for item in payload.get("lacks", ()))
             raise RemoteError(Reason.UNSUPPORTED, f"lacks {lacks} (python {payload.get('python')})")
         if kind == "refused":
-            raise RemoteError(reason_of(payload.get("reason")), str(payload.get("detail", "")))
+            raise RemoteError(reason_of(payload.get("reason")), redacted(str(payload.get("detail", ""))))
         if kind == "fault":
-            raise RemoteError(Reason.HELPER_ERROR, str(payload.get("error", "")))
+            raise RemoteError(Reason.HELPER_ERROR, redacted(str(payload.get("error", ""))))
         if kind not in ("end", "alive"):
-            yield kind, payload
+            yield kind, without_secrets(payload)
 
     def _ended_early(self, execution: Execution) -> RemoteError:
         status = execution.exit_status()
@@ -147,5 +149,5 @@ def reason_of(word: Json) -> Reason:
 
 
 def _quoted(words: str) -> str:
-    last = words.splitlines()[-1][:200] if words else ""
+    last = redacted(words.splitlines()[-1])[:200] if words else ""
     return f": {last}" if last else ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from maintenancebot.model import GUARD_REASONS, Reason, Report, State
+from maintenancebot.report.week import Week
 
 DONE = 0  # all done, or nothing to do
 FAILED = 1  # something failed, unknown or unreachable
@@ -14,7 +15,15 @@ REFUSED = 3  # refused by a guard, or waiting for approval
 
 def exit_code(report: Report) -> int:
     """The exit code for a report; what failed or is unknown beats what was refused."""
-    results = list(_results(report))
+    return _of(list(_results(report)))
+
+
+def exit_code_of_week(week: Week) -> int:
+    """The exit code for a week: its worst state, and what needs a person in it."""
+    return _of([(week.state, Reason.NONE), *((line.state, line.reason) for line in week.needs_person)])
+
+
+def _of(results: Sequence[tuple[State, Reason]]) -> int:
     if any(state in (State.FAILED, State.UNKNOWN) or _held_up(state, reason) for state, reason in results):
         return FAILED
     if any(state is State.WAITING or _refused(state, reason) for state, reason in results):

@@ -135,6 +135,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.BACKING_OFF: "it failed a short while ago, and the authority limits tries",
     Reason.RENEWAL_FAILED: "the renewal failed",
     Reason.AS_DECLARED: "as the baselines declare it",
+    Reason.BASELINE_INVALID: "what the baselines declare cannot be worked out for this host",
     Reason.DRIFTED: "not as the baselines declare it, and nothing explains it",
     Reason.EXPLAINED: "not as declared, and explained by a package, a change of ours or an allowance",
     Reason.NOT_APPLICABLE: "declared for something that this host does not have",
@@ -195,6 +196,11 @@ ADVICE: dict[Reason, str] = {
     Reason.EXPIRED: "renew the certificate now",
     Reason.EXPIRING: "renew the certificate",
     Reason.SERVED_DIFFERS: "reload the service, so that it serves the new file",
+    Reason.DRIFTED: "correct it, accept it for a while with `drift accept`, or change the baseline",
+    Reason.BASELINE_INVALID: "mend the baseline, or give the host what it lacks",
+    Reason.REVERTED: "read what failed and mend the baseline",
+    Reason.REVERT_FAILED: "look at the host now; what was replaced lies in its trash",
+    Reason.CONTESTED: "find out who writes it, then change the declared state or stop the other one",
     Reason.UNFINISHED: "look at the object on the host before running again",
 }
 """What to do, for the reasons where a person is needed."""

@@ -29,6 +29,12 @@ NOUNS: dict[Action, tuple[str, str]] = {
     Action.RESTORE_IMAGE: ("image to restore", "images to restore"),
     Action.TRY_RESTORE: ("trial restore", "trial restores"),
     Action.RENEW_CERTIFICATE: ("certificate", "certificates"),
+    Action.CORRECT_FILE: ("file to correct", "files to correct"),
+    Action.CORRECT_SERVICE: ("service to correct", "services to correct"),
+    Action.CORRECT_SYSCTL: ("kernel setting to correct", "kernel settings to correct"),
+    Action.CORRECT_KEYS: ("user's keys to correct", "users' keys to correct"),
+    Action.CORRECT_CRONTAB: ("crontab to correct", "crontabs to correct"),
+    Action.CORRECT_HOLD: ("hold to correct", "holds to correct"),
 }
 """What one change and several changes of an action are called."""
 
@@ -53,6 +59,12 @@ MADE: dict[Action, tuple[str, str]] = {
     Action.RESTORE_IMAGE: ("image restored", "images restored"),
     Action.TRY_RESTORE: ("trial restore made", "trial restores made"),
     Action.RENEW_CERTIFICATE: ("certificate renewed", "certificates renewed"),
+    Action.CORRECT_FILE: ("file corrected", "files corrected"),
+    Action.CORRECT_SERVICE: ("service corrected", "services corrected"),
+    Action.CORRECT_SYSCTL: ("kernel setting corrected", "kernel settings corrected"),
+    Action.CORRECT_KEYS: ("user's keys corrected", "users' keys corrected"),
+    Action.CORRECT_CRONTAB: ("crontab corrected", "crontabs corrected"),
+    Action.CORRECT_HOLD: ("hold corrected", "holds corrected"),
 }
 """The same when it was done and measured."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from maintenancebot.model import ChangeReport, HostReport, Reason, Report, Risk, State, TaskReport, Undo, worst
-from maintenancebot.report import asides, people
+from maintenancebot.report import asides, drift, drift_rows, people
 from maintenancebot.report.figures import effects, freed, kinds, states
 from maintenancebot.report.totals import totals
 
@@ -40,12 +40,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Group:
-    """The changes of one task on one host; `more` of them are not listed."""
+    """The changes of one task on one host, and what drift no change is about; `more` of them are not listed."""
 
     host: str
     task: str
     lines: tuple[Line, ...]
     more: int
+    diffs: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by item, the lines of a file that differ
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Page:
     title: str
     rows: tuple[Row, ...]
     groups: tuple[Group, ...]
+    fleet: tuple[str, ...]  # declared items that are not the same on all hosts, the odd one out first
     state: State
     headline: str
     figures: str
@@ -68,6 +70,7 @@ def page(report: Report, *, verbose: bool) -> Page:
         title=f"{report.command} {report.run_id}, {report.started_at:%Y-%m-%d %H:%M:%S %Z}, {_took(report)}",
         rows=tuple(row for host in report.hosts for row in _rows(host, verbose=verbose)),
         groups=tuple(_groups(report.hosts, verbose=verbose)),
+        fleet=tuple(drift.lines(report.totals, verbose=verbose)),
         state=_state(report),
         headline=_headline(report),
         figures=_figures(report),
@@ -123,15 +126,22 @@ def _alone(task: TaskReport) -> HostReport:
 def _groups(hosts: Sequence[HostReport], *, verbose: bool) -> Iterable[Group]:
     for host in hosts:
         for task in host.tasks:
-            if task.changes:
+            if task.changes or drift_rows.differences(task):
                 yield _group(host.host, task, verbose=verbose)
 
 
 def _group(host: str, task: TaskReport, *, verbose: bool) -> Group:
     calm = (State.PLANNED, State.DONE, State.NOTHING, State.SKIPPED)
     ordered = sorted(task.changes, key=lambda change: change.state in calm)  # trouble first: never cut off
-    shown = ordered if verbose else ordered[:SHOWN]
-    return Group(host, task.task, tuple(map(_line, shown)), len(ordered) - len(shown))
+    differences = drift_rows.differences(task)
+    most = max(len(ordered), len(differences)) if verbose else SHOWN
+    lines = [*map(_drift_line, differences[:most]), *map(_line, ordered[:most])]
+    more = len(differences) + len(ordered) - len(lines)
+    return Group(host, task.task, tuple(lines), more, tuple(drift_rows.diffs(task, verbose=verbose)))
+
+
+def _drift_line(one: drift_rows.Difference) -> Line:
+    return Line(one.state, one.kind, one.item, one.rest)
 
 
 def _line(report: ChangeReport) -> Line:
@@ -139,7 +149,7 @@ def _line(report: ChangeReport) -> Line:
     undo = "cannot be undone" if change.undo is Undo.NONE else f"undo: {change.undo.value}"
     why = ": ".join(part for part in (report.reason.value, report.detail) if part)
     risk = "" if change.risk is Risk.LOW else f"risk: {change.risk.value}"
-    parts = (why, effects(report), undo, risk, change.note)
+    parts = (why, drift_rows.replaced(change), effects(report), undo, risk, change.note)
     return Line(report.state, change.action.value, change.name, "; ".join(part for part in parts if part))
 
 

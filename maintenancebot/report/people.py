@@ -38,7 +38,7 @@ def lines(hosts: Sequence[HostReport]) -> list[str]:
     """One line per trouble, failures first; every host with trouble is counted in one."""
     found: dict[Trouble, list[Case]] = {}
     for host in hosts:
-        for trouble, case in _troubles(host):
+        for trouble, case in troubles(host):
             found.setdefault(trouble, []).append(case)
     return [_line(trouble, found[trouble]) for trouble in sorted(found, key=lambda one: ORDER.index(one.state))]
 
@@ -48,7 +48,8 @@ def needs_person(state: State, reason: Reason) -> bool:
     return state in (State.FAILED, State.UNKNOWN, State.WAITING) or (state is State.SKIPPED and reason in GUARD_REASONS)
 
 
-def _troubles(host: HostReport) -> Iterable[tuple[Trouble, Case]]:
+def troubles(host: HostReport) -> Iterable[tuple[Trouble, Case]]:
+    """What somebody must look at on a host."""
     from_tasks = [trouble for task in host.tasks for trouble in _task_troubles(host.host, task)]
     quiet = any(_is_quiet(task) and task.state is host.state for task in host.tasks)
     if not from_tasks and not quiet and needs_person(host.state, host.reason):

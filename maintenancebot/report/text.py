@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("HOST", "TASK", "STATE", "REASON", "WHAT")
 
+FLEET = "Declared items across the hosts, the odd one out first"
+
 STYLES = {
     State.PLANNED: "cyan",
     State.DONE: "green",
@@ -33,6 +35,7 @@ def plain(report: Report, *, verbose: bool = False) -> str:
         [clean(content.title)],
         aligned([COLUMNS, *(_cells(row) for row in content.rows)]) if content.rows else [],
         *(_plain_group(group) for group in content.groups),
+        _plain_fleet(content),
         _ending(content),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
@@ -49,6 +52,7 @@ def markdown(report: Report, *, verbose: bool = False) -> str:
         _markdown_list("Notes", content.notes),
         _markdown_table(content.rows),
         *(_markdown_group(group) for group in content.groups),
+        _markdown_list(FLEET, content.fleet),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
@@ -70,6 +74,9 @@ def show(report: Report, console: Console, *, verbose: bool = False) -> None:
     for group in content.groups:
         console.print()
         console.print(Text("\n".join(_plain_group(group))), soft_wrap=True)
+    if content.fleet:
+        console.print()
+        console.print(Text("\n".join(_plain_fleet(content))), soft_wrap=True)
     first, *rest = _ending(content)
     console.print()
     console.print(Text(first, style=STYLES[content.state]), soft_wrap=True)
@@ -94,7 +101,12 @@ def _cells(row: Row) -> tuple[str, str, str, str, str]:
 
 def _plain_group(group: Group) -> list[str]:
     table = [(f"  {line.state.value}", line.action, clean(line.name), clean(line.rest)) for line in group.lines]
-    return [f"{clean(group.host)}, {clean(group.task)}:", *aligned(table), *_more(group)]
+    diffs = [text for item, lines in group.diffs for text in (f"  {clean(item)}:", *(f"    {clean(o)}" for o in lines))]
+    return [f"{clean(group.host)}, {clean(group.task)}:", *aligned(table), *_more(group), *diffs]
+
+
+def _plain_fleet(content: Page) -> list[str]:
+    return [f"{FLEET}:", *(f"  {clean(line)}" for line in content.fleet)] if content.fleet else []
 
 
 def _more(group: Group) -> Iterable[str]:
@@ -131,7 +143,11 @@ def _markdown_group(group: Group) -> list[str]:
         + (f" ({clean_markdown(line.rest)})" if line.rest else "")
         for line in group.lines
     ]
-    return [f"## {clean_markdown(group.host)}, {clean_markdown(group.task)}", "", *lines, *_markdown_more(group)]
+    diffs = [
+        f"- {clean_markdown(item)}: {'; '.join(clean_markdown(line) for line in told)}" for item, told in group.diffs
+    ]
+    title = f"## {clean_markdown(group.host)}, {clean_markdown(group.task)}"
+    return [title, "", *lines, *_markdown_more(group), *diffs]
 
 
 def _markdown_more(group: Group) -> Iterable[str]:

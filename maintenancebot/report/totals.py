@@ -28,6 +28,12 @@ OBJECTS = {
     Action.TRY_RESTORE: "trial_restores",
     Action.RENEW_CERTIFICATE: "certificates",
     Action.REFRESH_PACKAGE_LISTS: "package_lists",
+    Action.CORRECT_FILE: "files_corrected",
+    Action.CORRECT_SERVICE: "services_corrected",
+    Action.CORRECT_SYSCTL: "kernel_settings_corrected",
+    Action.CORRECT_KEYS: "keys_corrected",
+    Action.CORRECT_CRONTAB: "crontabs_corrected",
+    Action.CORRECT_HOLD: "holds_corrected",
 }
 """What a made change of each action counts as."""
 

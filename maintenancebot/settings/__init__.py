@@ -2,9 +2,9 @@
 
 from maintenancebot.settings.aws import AcmSource
 from maintenancebot.settings.aws import Session as AwsSession
-from maintenancebot.settings.declared import DRIFT, Allowance, Correct, DriftTask, Item, ItemKind, OwnChange
+from maintenancebot.settings.declared import DRIFT, Allowance, Correct, Correction, DriftTask, Item, ItemKind, OwnChange
 from maintenancebot.settings.environment import OWN_NAMES
-from maintenancebot.settings.loading import BUNDLED, json_schema, load_settings
+from maintenancebot.settings.loading import BUNDLED, baseline_schema, json_schema, load_settings
 from maintenancebot.settings.secrets import Secrets
 from maintenancebot.settings.sections import (
     Caps,
@@ -73,6 +73,7 @@ __all__ = [
     "CleanupPattern",
     "CleanupTask",
     "Correct",
+    "Correction",
     "Defaults",
     "Deletion",
     "DiskRemediation",
@@ -119,6 +120,7 @@ __all__ = [
     "Waves",
     "Way",
     "Window",
+    "baseline_schema",
     "json_schema",
     "load_settings",
 ]

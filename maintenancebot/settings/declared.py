@@ -80,6 +80,17 @@ class OwnChange:
 
 
 @dataclass(frozen=True)
+class Correction:
+    """An earlier correction of an item on this host; values as digests."""
+
+    item: str
+    at: datetime
+    replaced: Mapping[str, Json]  # what was found, value by value
+    installed: str
+    held: bool  # it was measured afterwards; else it went wrong, or nobody knows
+
+
+@dataclass(frozen=True)
 class DriftTask:
     """The comparison of one host with its declared state; made for it, never configured among the tasks."""
 
@@ -87,6 +98,8 @@ class DriftTask:
     approval: Autonomy
     allowances: tuple[Allowance, ...] = ()
     own: tuple[OwnChange, ...] = ()
+    corrections: tuple[Correction, ...] = ()  # of the last day
+    problem: str = ""  # why it is not known what is declared for this host
     name: str = DRIFT
     hosts: tuple[str, ...] = ("all",)
     type: Literal[TaskType.DRIFT] = TaskType.DRIFT

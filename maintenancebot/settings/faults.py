@@ -25,13 +25,13 @@ WHERE_SECRETS_GO = (
 )
 
 
-def check(model: type[Model], document: Document) -> Model | None:
-    """The validated model, or None after adding the faults to the document.
+def check(model: type[Model], document: Document, context: Mapping[str, Any] | None = None) -> Model | None:
+    """The validated model, or None after adding the faults to the document; `context` is for its validators.
 
     Validated as JSON, because strict checks then still read lists as tuples and words as enums.
     """
     try:
-        return model.model_validate_json(json.dumps(document.data), strict=True)
+        return model.model_validate_json(json.dumps(document.data), strict=True, context=context)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             loc = _plain_loc(detail["loc"])

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_v
 
 from maintenancebot.model import Autonomy
 from maintenancebot.settings.aws import Session
+from maintenancebot.settings.baselines import Baselines
 from maintenancebot.settings.places import Document, Loc, Place
 from maintenancebot.settings.serving import Alerts, Http, Schedules
 from maintenancebot.settings.tasks import CleanupPattern, ConfiguredTask
@@ -266,6 +267,7 @@ class Settings(Strict):
     store: Store = Field(default=Store(), description="Where the state is kept.")
 
     _document: Document | None = PrivateAttr(default=None)
+    _baselines: Baselines = PrivateAttr(default_factory=Baselines)
 
     @field_validator("tasks")
     @classmethod
@@ -279,13 +281,19 @@ class Settings(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all effective values; a plan is bound to it."""
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        """SHA-256 over all effective values and all baselines; a plan is bound to it."""
+        values = {"settings": self.model_dump(mode="json"), "baselines": self.baselines.digest}
+        content = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(content.encode("ascii")).hexdigest()
 
-    def read_from(self, document: Document) -> Settings:
-        """The same settings, knowing where each value stands."""
-        self._document = document
+    @property
+    def baselines(self) -> Baselines:
+        """What hosts are held against."""
+        return self._baselines
+
+    def read_from(self, document: Document, baselines: Baselines) -> Settings:
+        """The same settings, knowing where each value stands, with the baselines that lie beside them."""
+        self._document, self._baselines = document, baselines
         return self
 
     def place(self, loc: Loc) -> Place:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from maintenancebot.settings.values import HttpUrl, Positive, Strict, Text, refusal
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Prices(Strict):
@@ -44,9 +47,15 @@ class Slack(Strict):
 
     channel: Text | None = Field(default=None, description='Channel of the bot, as id or "#name".')
     base_url: HttpUrl | None = Field(default=None, description="Another address of the API than Slack's own.")
-    approvers: tuple[Text, ...] = Field(
-        default=(), description="Ids of the users who may approve by button; without them nobody may."
+    approvers: dict[Text, Text] = Field(
+        default={}, description="Users who may approve by button: the id of each, and the login here."
     )
+
+    @model_validator(mode="after")
+    def _is_not_in_clear(self) -> Slack:
+        if self.base_url is not None:
+            _check_protected(self.base_url)
+        return self
 
 
 class Email(Strict):
@@ -63,15 +72,27 @@ class Email(Strict):
 
     @model_validator(mode="after")
     def _is_not_in_clear(self) -> Email:
-        if self.security == "none" and self.host not in ("127.0.0.1", "::1", "localhost"):
+        if self.security == "none" and self.host not in LOOPBACK:
             raise refusal(f"mail to {self.host} would travel in clear text", "write security: starttls")
         return self
+
+
+def _check_protected(url: str) -> None:
+    """Raises for an address to which messages and tokens would travel in clear text."""
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise refusal(f"messages to {parts.hostname} would travel in clear text", "write https")
 
 
 class Hook(Strict):
     """An address to which each message is posted as JSON; the secret `notify_token` goes along as bearer token."""
 
     url: HttpUrl = Field(description="Where to post.")
+
+    @model_validator(mode="after")
+    def _is_not_in_clear(self) -> Hook:
+        _check_protected(self.url)
+        return self
 
 
 class Notify(Strict):

@@ -10,10 +10,13 @@ from urllib.parse import unquote
 from maintenancebot.errors import StoreError
 from maintenancebot.store import location
 from maintenancebot.store.alerts import Alerts, Received
+from maintenancebot.store.allowances import Allowances
 from maintenancebot.store.approvals import Approvals
 from maintenancebot.store.audit import Audit, AuditVerdict, Record
 from maintenancebot.store.breakers import Breakers
+from maintenancebot.store.corrections import Corrections
 from maintenancebot.store.database import Database
+from maintenancebot.store.deliveries import Deliveries
 from maintenancebot.store.episodes import Episodes
 from maintenancebot.store.figures import Figures
 from maintenancebot.store.guards import NAME as STOP
@@ -24,8 +27,11 @@ from maintenancebot.store.machines import Machines
 from maintenancebot.store.memories import Memories
 from maintenancebot.store.messages import Messages
 from maintenancebot.store.opening import NAME, open_file, open_read_only
+from maintenancebot.store.reviews import Reviews
 from maintenancebot.store.runs import Run, Runs
 from maintenancebot.store.slots import Slots
+from maintenancebot.store.spending import Spending
+from maintenancebot.store.summaries import Summaries
 
 __all__ = ["AuditVerdict", "Intent", "Received", "Record", "Run", "StopInfo", "Store", "stop_by_file"]
 
@@ -41,16 +47,22 @@ class Store:
         self.runs = Runs(database)
         self.audit = Audit(database)
         self.intents = Intents(database)
+        self.corrections = Corrections(database)
         self.machines = Machines(database)
         self.guard = Guard(database, state, stops)
         self.approvals = Approvals(database)
         self.breakers = Breakers(database)
         self.leases = Leases(database)
         self.memories = Memories(database)
+        self.allowances = Allowances(database)
         self.slots = Slots(database)
         self.alerts = Alerts(database)
         self.episodes = Episodes(database)
         self.messages = Messages(database)
+        self.deliveries = Deliveries(database)
+        self.reviews = Reviews(database)
+        self.summaries = Summaries(database)
+        self.spending = Spending(database)
         self.figures = Figures(database)
 
     @classmethod

@@ -44,6 +44,14 @@ class Approvals:
         with self._database.read() as connection:
             return [_approval(connection, row) for row in connection.execute(query).all()]
 
+    def pending(self, *, at: datetime) -> list[Approval]:
+        """Those about which somebody could decide at a time, oldest first."""
+        is_open = (approvals.c.requested_at <= at) & (approvals.c.expires_at > at)
+        is_open &= approvals.c.decided_at.is_(None) | (approvals.c.decided_at > at)
+        query = select(approvals).where(is_open).order_by(approvals.c.requested_at, approvals.c.digest)
+        with self._database.read() as connection:
+            return [_approval(connection, row) for row in connection.execute(query).all()]
+
     def get(self, digest: str) -> Approval | None:
         """The request of exactly this plan."""
         with self._database.read() as connection:

@@ -80,6 +80,14 @@ class Episodes:
         with self._database.read() as connection:
             return [_episode(row) for row in connection.execute(query)]
 
+    def between(self, since: datetime, until: datetime) -> list[Episode]:
+        """Those that were opened or ended in a time, oldest first."""
+        opened = (episodes.c.opened_at >= since) & (episodes.c.opened_at < until)
+        ended = (episodes.c.closed_at >= since) & (episodes.c.closed_at < until)
+        query = select(episodes).where(opened | ended).order_by(episodes.c.opened_at, episodes.c.id)
+        with self._database.read() as connection:
+            return [_episode(row) for row in connection.execute(query)]
+
     def move(self, episode: Episode, telling: Telling | None = None) -> None:
         """Store the step that an episode has come to, with its message; raises StoreError, also if it is over."""
         with self._database.write() as connection:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Text, bindparam, cast, func, insert, or_, select, update
 
 from maintenancebot.errors import FencedError
-from maintenancebot.model import Change, Json, Outcome, State, Step
+from maintenancebot.model import Action, Change, Json, Outcome, State, Step
 from maintenancebot.plan.document import change_from_json, change_to_json
 from maintenancebot.policy import budgets
 from maintenancebot.policy.budgets import Limits
@@ -47,6 +47,15 @@ class Intent:
     plan_digest: str
     recorded_at: datetime
     machine_id: str = ""  # of the machine that was to be changed
+
+
+@dataclass(frozen=True)
+class Made:
+    """A change that was made."""
+
+    run_id: str
+    change: Change
+    at: datetime
 
 
 @dataclass
@@ -131,6 +140,20 @@ class Intents:
             query = query.where(intents.c.host == host)
         with self._database.read() as connection:
             return [_intent(row) for row in connection.execute(query)]
+
+    def made(self, hosts: Collection[str], actions: Sequence[Action], *, since: datetime) -> dict[str, list[Made]]:
+        """Changes of these kinds that were made since then, by host, oldest first."""
+        # Read as text first: among all that was made there are few of them.
+        text = cast(intents.c.change, Text)
+        of_kind = or_(*(text.contains(f'"action":"{action.value}"', autoescape=True) for action in actions))
+        query = select(intents).where(intents.c.closed_at >= since, intents.c.state == State.DONE.value, of_kind)
+        found: dict[str, list[Made]] = {}
+        with self._database.read() as connection:
+            for row in connection.execute(query.order_by(intents.c.seq)):
+                change = change_from_json(row.change)
+                if row.host in hosts and change.action in actions:
+                    found.setdefault(row.host, []).append(Made(row.run, change, row.closed_at))
+        return found
 
     def _close_all(self, many: Sequence[_Ended]) -> None:
         with self._database.write() as connection:

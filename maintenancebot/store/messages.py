@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from maintenancebot.model import Json
 from maintenancebot.store.database import Database
-from maintenancebot.store.tables import messages
+from maintenancebot.store.tables import deliveries, messages
+
+LONGEST_KEY = 128
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,6 @@ class Message:
     kind: str
     body: Mapping[str, Json]
     created_at: datetime
-    tries: int
 
 
 class Messages:
@@ -36,27 +40,48 @@ class Messages:
         with self._database.write() as connection:
             put_in(connection, key, kind, body, at)
 
-    def due(self, at: datetime, limit: int) -> list[Message]:
-        """What is to be sent now, oldest first."""
-        query = select(messages).where(messages.c.sent_at.is_(None), messages.c.next_at <= at)
+    def waiting(self, limit: int) -> list[Message]:
+        """What was not sent to everybody yet, oldest first."""
+        query = select(messages).where(messages.c.sent_at.is_(None)).order_by(messages.c.id).limit(limit)
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(messages.c.id).limit(limit)).all()
-        return [Message(row.id, row.key, row.kind, row.body, row.created_at, row.tries) for row in rows]
+            return [message_of(row) for row in connection.execute(query)]
 
-    def sent(self, id: int, at: datetime) -> None:
-        """It arrived."""
-        with self._database.write() as connection:
-            connection.execute(update(messages).where(messages.c.id == id).values(sent_at=at))
+    def latest(self, kind: str, limit: int = 100) -> list[Message]:
+        """The newest of a kind, newest first, whether they were sent or not."""
+        query = select(messages).where(messages.c.kind == kind).order_by(messages.c.id.desc()).limit(limit)
+        with self._database.read() as connection:
+            return [message_of(row) for row in connection.execute(query)]
 
-    def failed(self, id: int, next_at: datetime) -> None:
-        """It did not arrive, and is tried again from this time on."""
-        with self._database.write() as connection:
-            values = {"tries": messages.c.tries + 1, "next_at": next_at}
-            connection.execute(update(messages).where(messages.c.id == id).values(values))
+    def close(self, targets: Collection[str], at: datetime) -> None:
+        """What ended for all of these targets is sent; raises StoreError."""
+        waiting = select(messages.c.id).where(messages.c.sent_at.is_(None))
+        ended = select(deliveries.c.message).where(
+            deliveries.c.message.in_(waiting), deliveries.c.target.in_(targets), deliveries.c.ended_at.is_not(None)
+        )
+        with self._database.read() as connection:
+            counts = Counter(connection.scalars(ended))
+        over = [message for message, count in counts.items() if count == len(targets)]
+        if over:
+            with self._database.write() as connection:
+                connection.execute(update(messages).where(messages.c.id.in_(over)).values(sent_at=at))
+
+
+def message_of(row: Any) -> Message:
+    """The message of a row."""
+    return Message(row.id, row.key, row.kind, row.body, row.created_at)
 
 
 def put_in(connection: Connection, key: str, kind: str, body: Mapping[str, Json], at: datetime) -> None:
     """Keep a message, inside the caller's transaction."""
+    key = _fitted(key)
     if connection.scalar(select(messages.c.id).where(messages.c.key == key)) is None:
-        row = {"key": key, "kind": kind, "body": dict(body), "created_at": at, "tries": 0, "next_at": at}
+        row = {"key": key, "kind": kind, "body": dict(body), "created_at": at}
         connection.execute(insert(messages), row)
+
+
+def _fitted(key: str) -> str:
+    """The key, of which the end of a long one stands as its digest: names of hosts and files have any length."""
+    if len(key) <= LONGEST_KEY:
+        return key
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{key[: LONGEST_KEY - len(digest) - 1]}:{digest}"

@@ -29,7 +29,7 @@ class Run:
     finished_at: datetime | None
     state: State | None
     totals: Mapping[str, Json] | None
-    report: Mapping[str, Json] | None = None  # filled by `get` alone
+    report: Mapping[str, Json] | None = None  # filled by `get` and `between` alone
 
 
 class Runs:
@@ -73,6 +73,19 @@ class Runs:
         query = select(*_SHORT).order_by(runs.c.started_at.desc(), runs.c.id.desc()).limit(limit)
         with self._database.read() as connection:
             return [_run(row) for row in connection.execute(query).mappings()]
+
+    def between(self, since: datetime, until: datetime) -> list[Run]:
+        """The runs that began from `since` on and before `until`, oldest first, with their reports."""
+        began = (runs.c.started_at >= since, runs.c.started_at < until)
+        with self._database.read() as connection:
+            found = connection.execute(select(runs).where(*began).order_by(runs.c.started_at, runs.c.id))
+            return [_run(row) for row in found.mappings()]
+
+    def any_between(self, since: datetime, until: datetime) -> bool:
+        """Whether a run began from `since` on and before `until`."""
+        query = select(runs.c.id).where(runs.c.started_at >= since, runs.c.started_at < until).limit(1)
+        with self._database.read() as connection:
+            return connection.scalar(query) is not None
 
     def unfinished(self) -> list[Run]:
         """Runs without an end, oldest first."""

@@ -57,6 +57,11 @@ class Slots:
         """The newest, newest first; raises StoreError."""
         return self._read(select(slots).order_by(slots.c.claimed_at.desc(), slots.c.slot.desc()).limit(limit))
 
+    def between(self, since: datetime, until: datetime) -> list[Slot]:
+        """Those of a time that are over, oldest first; raises StoreError."""
+        query = select(slots).where(slots.c.slot >= since.timestamp(), slots.c.slot < until.timestamp())
+        return self._read(query.where(slots.c.finished_at.is_not(None)).order_by(slots.c.slot, slots.c.schedule))
+
     def claim(self, schedule: str, slot: int, rule: str, run: str, *, at: datetime) -> bool:
         """Make the slot ours, durably; False when it is somebody's already. Raises StoreError."""
         with self._database.write() as connection:

@@ -260,21 +260,22 @@ messages = Table(
     Column("kind", String(32), nullable=False),
     Column("body", AsciiJson, nullable=False),
     Column("created_at", Moment, nullable=False),
-    Column("sent_at", Moment, index=True),
-    Column("tries", Integer, nullable=False),
-    Column("next_at", Moment, nullable=False),
+    Column("sent_at", Moment, index=True),  # to everybody who is told
 )
 
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("message", Integer, primary_key=True),
+    Column("message", Integer, primary_key=True, autoincrement=False),
     Column("target", String(32), primary_key=True),
-    Column("state", String(16), nullable=False),  # waiting, sent, or given_up
+    Column("state", String(16), nullable=False),
     Column("tries", Integer, nullable=False),
+    Column("owner", AsciiJson),  # the process that tries now
+    Column("tried_at", Moment, nullable=False),
     Column("next_at", Moment, nullable=False),
     Column("ended_at", Moment),
-    Column("detail", AsciiJson, nullable=False),  # why it did not go, or where it stands
+    Column("reference", AsciiJson, nullable=False),  # where it stands, as its target calls it
+    Column("detail", AsciiJson, nullable=False),  # why it did not go
 )
 
 llm_calls = Table(
@@ -293,6 +294,7 @@ llm_calls = Table(
     Column("output_tokens", BigInteger),
     Column("cost", BigInteger),
     Column("reason", String(32)),
+    Column("not_before", Moment),  # until then the endpoint wants to be left alone
 )
 
 llm_answers = Table(

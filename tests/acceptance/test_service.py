@@ -29,7 +29,7 @@ LONG = pytest.mark.skipif(not os.environ.get("LAB_LONG"), reason="takes minutes;
 FILES = 900
 EVERY_MINUTE: dict[str, Any] = {
     "schedule": "* * * * *",
-    "schedules": {"certificates": None, "purge": None},
+    "schedules": {"certificates": None, "purge": None, "summary": None},
     "deletion": {"caps": {"share": 1.0}},
     "tasks": [
         {

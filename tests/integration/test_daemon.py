@@ -36,7 +36,7 @@ class Site:
     def configure(self, **more: Any) -> None:
         source = {"type": "files", "name": "db", "path": str(self.backup)}
         task = {"name": "backups", "type": "verify", "check": "backup_completed_within_24h", "sources": [source]}
-        base = {"schedule": None, "schedules": {"purge": None}, "http": {"port": 0}, "tasks": [task]}
+        base = {"schedule": None, "schedules": {"purge": None, "summary": None}, "http": {"port": 0}, "tasks": [task]}
         self.config.write_text(yaml.safe_dump({**base, **more}))
 
     def start(self, **environ: str) -> Daemon:
@@ -90,7 +90,7 @@ def test_a_slot_that_is_due_has_one_run_through_restarts(site: Site) -> None:
 
 
 def test_two_daemons_on_one_store_run_a_slot_once(site: Site) -> None:
-    site.make_due(schedules={"purge": None})
+    site.make_due(schedules={"purge": None, "summary": None})
     both = [site.start(), site.start()]
     for daemon in both:
         daemon.wait_for("started")

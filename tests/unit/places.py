@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from maintenancebot import app
-from maintenancebot.app import episodes, messages
+from maintenancebot.app import allowances, capture, episodes, messages
 
 
 @dataclass
@@ -39,5 +39,5 @@ class Place:
 def set_clock(monkeypatch: pytest.MonkeyPatch, clock: Callable[[], datetime]) -> None:
     """The real clock is read where a command begins; each of these modules has its name."""
     parts = (app.context, app.maintenance, app.hosts, app.trash, app.remediation, app.records, episodes, messages)
-    for module in parts:
+    for module in (*parts, allowances, capture):
         monkeypatch.setattr(module, "now", clock)

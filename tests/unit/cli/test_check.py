@@ -49,7 +49,7 @@ def test_hosts_by_group_and_tasks_with_their_hosts_are_told(files):
 
 def test_the_next_three_runs_have_weekday_zone_and_offset_through_a_clock_change():
     berlin = {"schedule": "0 3 * * 0", "timezone": "Europe/Berlin", "tasks": [TASK]}
-    settings = Settings.model_validate({**berlin, "schedules": {"purge": None}})
+    settings = Settings.model_validate({**berlin, "schedules": {"purge": None, "summary": None}})
     assert list(describe_runs(settings, NOW)) == [
         "Next runs of the cycle (0 3 * * 0, Europe/Berlin), kept by `maintenancebot daemon`:",
         "  Sunday 2026-03-22 03:00 Europe/Berlin (UTC+01:00)",
@@ -62,7 +62,7 @@ def test_a_run_that_could_change_nothing_is_told():
     settings = Settings.model_validate(
         {
             "schedule": "0 3 * * *",
-            "schedules": {"purge": None},
+            "schedules": {"purge": None, "summary": None},
             "tasks": [TASK],
             "window": {"days": ["sun"]},
             "freeze": [{"start": "2026-03-23", "end": "2026-03-24", "reason": "fair"}],
@@ -84,11 +84,12 @@ def test_every_schedule_has_its_next_runs():
         "Next runs of the cycle (0 3 * * 0, UTC), kept by `maintenancebot daemon`:",
         "Next runs of the look at certificates (0 6 * * *, UTC), kept by `maintenancebot daemon`:",
         "Next runs of the purge of the trash (30 4 * * *, UTC), kept by `maintenancebot daemon`:",
+        "Next runs of the summary of the week (0 8 * * 1, UTC), kept by `maintenancebot daemon`:",
     ]
 
 
 def test_without_a_schedule_that_is_said():
-    settings = Settings.model_validate({"tasks": [TASK], "schedules": {"purge": None}})
+    settings = Settings.model_validate({"tasks": [TASK], "schedules": {"purge": None, "summary": None}})
     assert list(describe_runs(settings, NOW)) == ["Next runs of the cycle: none, there is no `schedule`"]
 
 

@@ -10,7 +10,9 @@ from maintenancebot import app
 from maintenancebot.cli import guards
 from maintenancebot.cli.options import Options
 from maintenancebot.errors import StoreError, UsageError
+from maintenancebot.policy.spending import Call, Use
 from maintenancebot.settings.sections import Guards
+from maintenancebot.settings.telling import Spending
 from maintenancebot.store import Store
 from tests.unit.store.examples import request, steps
 
@@ -178,3 +180,23 @@ def test_the_budget_says_what_was_made_and_what_is_left(options: Options, tmp_pa
         {"span": "day", "changes": 4, "limit": 3, "left": 0},
     ]
     assert "hour" in call(limited, guards.budget_command).output
+
+
+def test_the_budget_says_what_the_model_used(options: Options, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "llm: {caps: {tokens_per_hour: 50000, dollars_per_day: 0.5}}\n"
+        'tasks: [{name: logs, type: cleanup, patterns: [{path: "/var/log/**/*.log", retention_days: 30}]}]\n'
+    )
+    with_model = Options(config=config, state_dir=options.state_dir)
+    assert options.state_dir is not None
+    with Store.open(options.state_dir, create=True) as store:
+        most = Call("summary", "a-model", "d" * 64, Use(9_000, 20_000))
+        assert store.spending.reserve(most, Spending(), at=datetime.now(UTC)) == 1
+        store.spending.settle(1, 1_000, 203, 7_015, at=datetime.now(UTC))
+    hour, day, month = json.loads(call(with_model, guards.budget_command, "--json").output)["model"]
+    assert list(hour.values()) == ["hour", 1203, 50_000, 48_797, 0.007015, None, None]
+    assert (day["dollars_limit"], day["dollars_left"]) == (0.5, 0.492985)
+    assert month["tokens_left"] == 1_998_797
+    assert "48797" in call(with_model, guards.budget_command).output
+    assert "TOKENS" not in call(options, guards.budget_command).output

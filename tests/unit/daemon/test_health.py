@@ -56,7 +56,7 @@ def vitals(ticking: Ticking) -> Vitals:
 @pytest.fixture
 def context(place: Place) -> Context:
     task = {"name": "certificate_check", "type": "monitor", "check": "certificate_expiry_days > 30"}
-    place.configure(task, schedule="0 3 * * 0", schedules={"certificates": None, "purge": None})
+    place.configure(task, schedule="0 3 * * 0", schedules={"certificates": None, "purge": None, "summary": None})
     place.list_hosts("web-1", "web-2")
     settings, inventory = load_both(place.config, place.inventory)
     return Context(settings, inventory, place.state_dir, Secrets(webhook_token=TOKEN))

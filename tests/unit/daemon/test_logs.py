@@ -111,11 +111,11 @@ def test_a_secret_is_seen_in_no_field(said: Said, stream: io.StringIO) -> None:
     for part in ("en with", "sp/ace", "%20with"):
         assert part not in stream.getvalue()
     line, address = said()
-    assert line["event"] == "the token [secret] was refused"
-    assert line["one"] == "Holder([secret])"
-    assert line["[secret]"] == {"deep": [["[secret]"]]}
-    assert line["exception"].endswith("ValueError: refused: '[secret]', \"[secret]\"")
-    assert address["event"] == "asked for https://x/?t=[secret]"
+    assert line["event"] == "the token [redacted] was refused"
+    assert line["one"] == "Holder([redacted])"
+    assert line["[redacted]"] == {"deep": [["[redacted]"]]}
+    assert line["exception"].endswith("ValueError: refused: '[redacted]', \"[redacted]\"")
+    assert address["event"] == "asked for https://x/?t=[redacted]"
 
 
 def test_a_line_that_the_journal_would_cut_is_cut_by_us_and_says_so(said: Said, stream: io.StringIO) -> None:
@@ -157,7 +157,7 @@ def test_on_a_terminal_the_line_is_text_and_still_one_line(stream: io.StringIO) 
     text = stream.getvalue()
     assert text.count("\n") == 1
     assert " WARNING a host is odd action=odd host=web1\\x1b[2J\\n{" in text
-    assert "said=[secret] logger=maintenancebot.daemon.schedule" in text
+    assert "said=[redacted] logger=maintenancebot.daemon.schedule" in text
 
 
 def test_configured_again_it_says_everything_once(stream: io.StringIO) -> None:

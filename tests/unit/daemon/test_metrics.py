@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,8 @@ from maintenancebot.daemon.vitals import CONFIGURATION, Vitals
 from maintenancebot.engine import results
 from maintenancebot.inventory import load_both
 from maintenancebot.model import HostReport, Reason, Report, State, TaskReport, TaskType
-from maintenancebot.settings import Secrets
+from maintenancebot.policy.spending import Call, Silence, Use
+from maintenancebot.settings import Llm, Secrets
 from maintenancebot.store import Store
 from tests.fakes.asgi import Client
 from tests.unit.places import Place
@@ -108,6 +110,19 @@ def test_every_host_and_task_has_its_last_success_and_zero_stands_for_never(daem
     assert found["maintenancebot_inventory_hosts",] == 2
 
 
+def test_the_comparison_with_the_declared_state_is_a_task_of_the_hosts_that_have_one(
+    daemon: Daemon, place: Place
+) -> None:
+    folder = place.config.parent / "baselines"
+    folder.mkdir()
+    (folder / "base.yaml").write_text("hosts: [web-2]\npackages: [{name: curl}]\n")
+    daemon.hosts("web-1", "web-2")
+    daemon.ran(SUNDAY, host("web-2", TaskReport("drift", TaskType.DRIFT, State.FAILED, Reason.DRIFTED)))
+    found = daemon.samples()
+    assert found["maintenancebot_task_hosts", "failed", "drift", "drift"] == 1
+    assert [key for key in found if key[0] == SUCCESS and key[2] == "drift"] == [(SUCCESS, "web-2", "drift")]
+
+
 def test_patches_certificates_and_freed_bytes_are_told(daemon: Daemon) -> None:
     ends = [{"not_after": "2027-01-01T00:00:00+00:00"}, {"not_after": "2026-12-01T00:00:00+00:00"}]
     tasks = (task("security_patches", due=4), task("certificate_check", certificates=ends))
@@ -158,6 +173,25 @@ def test_guards_are_told(daemon: Daemon, store: Store) -> None:
     assert found["maintenancebot_actions_left", "hour"] == 20_000
     store.guard.stop("a release", "ann", at=SUNDAY)
     assert daemon.samples()["maintenancebot_stopped",] == 1
+
+
+def test_what_the_model_used_is_told(daemon: Daemon, store: Store) -> None:
+    assert "maintenancebot_model_tokens_left" not in {name for name, *_ in daemon.samples()}
+    daemon.context = replace(daemon.context, settings=daemon.context.settings.model_copy(update={"llm": Llm()}))
+    most = Call("summary", "a-model", "d" * 64, Use(9_000, 20_000))
+    now = datetime.now(UTC)
+    for number in (1, 2):
+        assert store.spending.reserve(most, Llm().caps, at=now) == number
+    store.spending.settle(1, 1_000, 203, 7_015, at=now)
+    store.spending.lose(2, Silence.LATE, at=now)
+    samples = daemon.samples()
+    assert samples["maintenancebot_model_tokens_total", "summary"] == 10_203
+    assert samples["maintenancebot_model_dollars_total", "summary"] == pytest.approx(0.027015)
+    assert samples["maintenancebot_model_calls_total", "summary", "answered"] == 1
+    assert samples["maintenancebot_model_calls_total", "summary", "late"] == 1
+    assert samples["maintenancebot_model_tokens_left", "hour"] == 49_797
+    assert samples["maintenancebot_model_dollars_left", "day"] == pytest.approx(0.972985)
+    assert ("maintenancebot_model_dollars_left", "hour") not in samples
 
 
 def test_missed_slots_are_counted_from_the_first_on(daemon: Daemon, store: Store) -> None:

@@ -31,7 +31,7 @@ WEEK = timedelta(days=7)
 
 
 def context(schedule: str | None = "0 3 * * 0", zone: str = "UTC", **more: object) -> Context:
-    base = {"schedule": schedule, "timezone": zone, "schedules": {"purge": None}, "tasks": [TASK]}
+    base = {"schedule": schedule, "timezone": zone, "schedules": {"purge": None, "summary": None}, "tasks": [TASK]}
     return Context(Settings.model_validate({**base, **more}), Inventory(()), Path("/nowhere"))
 
 
@@ -127,7 +127,7 @@ def test_a_schedule_that_was_off_for_a_while_has_missed_nothing(bench: Bench) ->
 
 
 def test_two_daemons_with_other_schedules_keep_each_its_own(bench: Bench) -> None:
-    other, given = Bench(bench.store), context("0 4 * * *", schedules={"purge": "30 4 * * *"})
+    other, given = Bench(bench.store), context("0 4 * * *", schedules={"purge": "30 4 * * *", "summary": None})
     for hour in range(72):
         for minutes in (0, 1, 30):
             bench.look(SUNDAY + timedelta(hours=hour, minutes=minutes), context("0 3 * * *"))
@@ -212,7 +212,7 @@ from maintenancebot.model import State
 from maintenancebot.settings import Settings
 from maintenancebot.store import Store
 task = {"name": "patches", "type": "package_update", "scope": "all"}
-settings = {"schedule": "*/5 * * * *", "schedules": {"purge": "0 * * * *"}, "tasks": [task]}
+settings = {"schedule": "*/5 * * * *", "schedules": {"purge": "0 * * * *", "summary": None}, "tasks": [task]}
 context = Context(Settings.model_validate(settings), Inventory(()), Path("/nowhere"))
 with Store.open(Path(sys.argv[1]), create=True) as store:
     def begin(claim):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from maintenancebot.actions import trash
+from maintenancebot.engine import logins
 from maintenancebot.engine.brakes import Brakes
 from maintenancebot.model import Action, Host, Json, Outcome, Reason, State, Step, Undo
 from maintenancebot.plan.document import make_change
@@ -116,3 +117,14 @@ def test_the_kill_switch_forbids_even_that(store: Store) -> None:
     brakes = Heedless(surroundings, ledger)
     apply_held(Host("web-9", "local"), "f" * 32, [STEP], {"trash": actor}, ledger, brakes)
     assert actor.asked == []
+
+
+@pytest.mark.parametrize("ctrl_c", [False, True])
+def test_a_login_is_tried_by_the_engine_itself_for_whatever_subject(
+    store: Store, monkeypatch: pytest.MonkeyPatch, ctrl_c: bool
+) -> None:
+    tried: list[tuple[str, str]] = []
+    monkeypatch.setattr(logins, "_enter", lambda host, machine_id, work: tried.append((host.name, machine_id)))
+    actor = Actor()
+    outcome = apply(store, actor, *BEGUN, *ask(ask="login"), ENDED, ctrl_c=ctrl_c)
+    assert (outcome.state, tried, actor.asked) == (State.DONE, [("web-9", "f" * 32)], [])

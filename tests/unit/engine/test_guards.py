@@ -154,7 +154,7 @@ def test_people_are_told_once_a_run_and_task_what_was_done_on_notify(
     judged = make(fleet, judge(fleet, about, store), about, store)
     for _ in range(2):
         guards.notify(store, fleet, judged, about)
-    messages = store.messages.due(clock(), 10)
+    messages = store.messages.waiting(10)
     hosts = {"web-1": {"done": 2}, "web-2": {"done": 2}}
     assert [one.body for one in messages] == [{"run": RUN, "task": "logs", "hosts": hosts}] * told
 
@@ -168,7 +168,7 @@ def test_nobody_is_told_of_what_was_not_begun(boxes: list[Box], store: Store) ->
         for host, found in judged.decisions.items()
     }
     guards.notify(store, fleet, replace(judged, outcomes=left), work(boxes, rules))
-    assert store.messages.due(clock(), 10) == []
+    assert store.messages.waiting(10) == []
 
 
 PATCHES = {"name": "patches", "type": "package_update", "scope": "security_only"}

@@ -1,4 +1,4 @@
-"""An upgrade that locks everybody out is bad, whatever the packages' versions say."""
+"""A new login counts when it comes up to a helper that runs as root; an upgrade that locks everybody out is bad."""
 
 from __future__ import annotations
 
@@ -8,34 +8,39 @@ from typing import Any
 import pytest
 
 from maintenancebot.engine import logins
+from maintenancebot.engine.work import Work
 from maintenancebot.errors import RemoteError
 from maintenancebot.model import Action, Host, Outcome, Reason, State, Step, Undo
 from maintenancebot.plan.document import make_change
 from tests.unit.engine.boxes import work
+from tests.unit.engine.scripted import FACTS, Frame, Scripted, facts
 
+MACHINE = FACTS["machine_id"]
 HOST = Host("web-1", "192.0.2.1")
 
 
 class Door:
-    """Takes logins from the nth on."""
+    """Takes logins from the nth on; what answers then are frames of the test's choice."""
 
-    def __init__(self, opens_at: int) -> None:
+    def __init__(self, opens_at: int, *answers: Frame) -> None:
         self.opens_at, self.asked = opens_at, 0
+        self.answers = answers or (facts(),)
 
     def connect(self, _host: Host) -> Any:
         self.asked += 1
         if self.asked < self.opens_at:
             raise RemoteError(Reason.LOGIN_REFUSED, "publickey refused")
-        return self
+        return Scripted(*self.answers)
 
-    def close(self) -> None:
-        pass
+    @property
+    def work(self) -> Work:
+        return replace(work([]), connect=self.connect)
 
 
 def check(door: Door, state: State, action: Action = Action.UPGRADE_PACKAGE) -> Outcome:
     change = make_change("web-1", "p", action, name="x=2", identity={"package": "x"}, undo=Undo.NONE)
     step, outcome = Step("s", "p", "op", (change,)), Outcome(change.id, state, Reason.VERIFIED)
-    (told,) = logins.checked(HOST, step, [outcome], replace(work([]), connect=door.connect))
+    (told,) = logins.checked(HOST, MACHINE, step, [outcome], door.work)
     return told
 
 
@@ -68,3 +73,31 @@ def test_a_host_that_takes_no_login_any_more_is_not_well() -> None:
 def test_other_outcomes_ask_for_no_login(state: State, action: Action) -> None:
     door = Door(opens_at=99)
     assert (check(door, state, action).state, door.asked) == (state, 0)
+
+
+def test_a_step_that_asks_is_told_of_a_login_that_came_all_the_way() -> None:
+    door = Door(opens_at=2)
+    assert logins.answer(HOST, MACHINE, door.work) == {"ok": True, "detail": ""}
+    assert door.asked == 2
+
+
+def test_a_login_without_root_is_none() -> None:
+    told = logins.answer(HOST, MACHINE, Door(1, facts(uid=1000)).work)
+    assert told == {"ok": False, "detail": "become_refused: the login does not become root"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (("refused", {"reason": "machine_changed", "detail": "machine-id is 1"}), "machine_changed: machine-id is 1"),
+        (("unsupported", {"lacks": ["json"], "python": "3.11"}), "unsupported: lacks json (python 3.11)"),
+    ],
+)
+def test_a_login_behind_which_no_helper_runs_is_none(answer: Frame, why: str) -> None:
+    assert logins.answer(HOST, MACHINE, Door(1, answer).work) == {"ok": False, "detail": why}
+
+
+def test_where_there_is_no_login_none_is_taken_for_good() -> None:
+    here, door = Host("here", "local", connection="local"), Door(1)
+    told = logins.answer(here, MACHINE, door.work)
+    assert (told["ok"], door.asked) == (False, 0)

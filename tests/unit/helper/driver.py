@@ -21,6 +21,9 @@ class Gathered:
     def alive(self, doing):
         pass
 
+    def flush(self):
+        pass
+
 
 def hide_foreign_stores(facts, base):
     """Leave out mounts that have a trash and do not belong to this test: labs have some, on this very machine."""

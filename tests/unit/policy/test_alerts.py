@@ -208,3 +208,44 @@ def test_whatever_comes_one_host_has_at_most_so_many_episodes_a_day(rows: list[t
         same = [past for past in day if past.subject == first.subject and past is not first]
         assert all(past.opened_at - first.opened_at >= timedelta(minutes=60) for past in same)
         assert len(same) < FLAPS
+
+
+def drift(number: int = 1, **more: Any) -> Alert:
+    return alert(number, "ConfigDrift", **{"labels": {"instance": "web-1:9100"}, **more})
+
+
+def test_drift_of_a_known_host_opens_an_episode_about_the_host_as_a_whole() -> None:
+    verdict = one(drift())
+    assert verdict.opens is not None
+    assert (verdict.reason, verdict.opens.rule, verdict.opens.subject) == (Reason.NONE, "drift", "declared state")
+
+
+def test_two_drift_alerts_of_one_host_are_one_episode_and_a_full_disk_is_another() -> None:
+    around_noon = around()
+    verdicts = judge([drift(1), replace(drift(2), name="ConfigurationDriftDetected"), alert(3)], [], around_noon)
+    assert [verdict.reason for verdict in verdicts] == [Reason.NONE, Reason.SAME_EPISODE, Reason.NONE]
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ({"instance": "elsewhere"}, Reason.UNKNOWN_HOST),
+        ({}, Reason.UNKNOWN_HOST),
+        ({"host": "down"}, Reason.MAINTENANCE),
+    ],
+)
+def test_drift_of_who_is_not_there_or_in_maintenance_is_recorded_only(labels: dict[str, str], reason: Reason) -> None:
+    verdict = one(drift(labels=labels))
+    assert (verdict.reason, verdict.opens) == (reason, None)
+
+
+def test_drift_has_its_cooldown_and_its_caps() -> None:
+    before = replace(past(0.5, mount="declared state"), rule="drift")
+    assert one(drift(), before).reason is Reason.COOLDOWN
+    others = [replace(past(2 + n, mount="declared state", reason=Reason.DRIFTED), rule="drift") for n in range(4)]
+    assert one(drift(), *others).reason is Reason.CAP_REACHED
+    assert one(alert(), *others).reason is Reason.NONE
+
+
+def test_which_alerts_mean_drift_is_configured() -> None:
+    assert one(drift(), drift=["Puppet*"]).reason is Reason.NO_RULE

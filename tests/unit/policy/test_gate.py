@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from maintenancebot.model import GUARD_REASONS, Action, Autonomy, Decision, Host, Reason, State, TaskType, Undo
+from maintenancebot.actions.trash import restore_step
+from maintenancebot.model import GUARD_REASONS, Action, Autonomy, Decision, Finding, Host, Reason, State, TaskType, Undo
 from maintenancebot.plan.document import HostPlan, TaskPlan, make_change
 from maintenancebot.policy import gate
 from maintenancebot.policy.gate import Guards
-from maintenancebot.settings import Settings
+from maintenancebot.probes.trash import items as trash_items
+from maintenancebot.settings import Allowance, DriftTask, Settings
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 HOST = Host("web-1", "192.0.2.1")
@@ -303,3 +305,83 @@ def test_a_critical_alert_holds_a_reboot_back_and_nothing_else() -> None:
 def test_a_breaker_holds_its_own_rule_back() -> None:
     held = replace(FINE, breakers={"package_update": "went badly"})
     assert decide(host_plan(ONE), held)[0].allowed
+
+
+def correction(name: str = "/etc/motd", *, action: Action = Action.CORRECT_FILE, **more: Any) -> HostPlan:
+    identity = {"item": f"file:{name}", "kind": "file", "name": name, "wanted": {"state": "present"}, **more}
+    change = make_change("web-1", "drift", action, name=f"file:{name}", identity=identity, undo=Undo.TRASH)
+    task = TaskPlan("drift", TaskType.DRIFT, State.PLANNED, changes=(change,))
+    return HostPlan("web-1", "m1", "b1", NOW, 0.0, (task,))
+
+
+def decide_drift(
+    plan: HostPlan, guards: Guards = FINE, rules: Settings | None = None, approval: Autonomy = Autonomy.AUTO
+) -> Decision:
+    (decision,) = gate.decide(HOST, plan, [DriftTask((), approval)], rules or settings(), guards)
+    return decision
+
+
+def test_a_correction_lies_where_its_baseline_says_and_not_where_logs_may_be_deleted() -> None:
+    assert decide_drift(correction()).allowed
+
+
+def test_an_item_waits_for_approval_when_its_baseline_says_so_or_autonomy_does() -> None:
+    plan = correction(correct="approval")
+    assert (decide_drift(plan).state, decide_drift(plan).reason) == (State.WAITING, Reason.NEEDS_APPROVAL)
+    assert decide_drift(correction(correct="safe"), approval=Autonomy.REQUIRED).state is State.WAITING
+    approved = decide_drift(plan, replace(FINE, approved=frozenset({plan.changes[0].id})))
+    assert (approved.allowed, approved.by_approval) == (True, True)
+
+
+def test_what_a_person_accepted_after_the_plan_was_made_is_left_alone() -> None:
+    plan = correction()
+    accepted = Allowance("file:/etc/motd", NOW + timedelta(days=1), "ann", "ticket 4711")
+    other = replace(accepted, item="file:/etc/issue")
+    held, free = (
+        gate.decide(HOST, plan, [DriftTask((), Autonomy.AUTO, allowances=(one,))], settings(), FINE)[0]
+        for one in (accepted, other)
+    )
+    assert (held.state, held.reason) == (State.SKIPPED, Reason.EXPLAINED)
+    assert held.detail == "ann lets it differ until 2026-11-22 03:00 UTC: ticket 4711"
+    assert free.allowed
+
+
+@pytest.mark.parametrize("path", ["/etc/shadow", "/etc/ssl/private/a.key"])
+def test_a_protected_file_is_not_corrected(path: str) -> None:
+    rules = settings(deletion={"protect": ["/etc/shadow", "*.key"]})
+    assert decide_drift(correction(path), rules=rules).reason is Reason.PROTECTED
+
+
+def test_a_file_of_our_own_is_not_corrected() -> None:
+    assert decide_drift(correction("/srv/.maintenancebot-trash/items/1")).reason is Reason.NOT_ALLOWED
+
+
+def test_files_that_a_correction_removes_count_for_the_caps() -> None:
+    changes = [correction(f"/etc/{n}", wanted={"state": "absent"}).changes[0] for n in range(3)]
+    task = TaskPlan("drift", TaskType.DRIFT, State.PLANNED, changes=tuple(changes))
+    plan = HostPlan("web-1", "m1", "b1", NOW, 0.0, (task,))
+    rules = settings(deletion={"caps": {"files": 2}})
+    decisions = gate.decide(HOST, plan, [DriftTask((), Autonomy.AUTO)], rules, FINE)
+    assert {one.reason for one in decisions} == {Reason.BLAST_RADIUS}
+
+
+def test_corrections_have_a_breaker_of_their_own() -> None:
+    held = replace(FINE, breakers={"drift": "3 failures"})
+    assert decide_drift(correction(), held).reason is Reason.BREAKER_OPEN
+
+
+def restored(path: str, action: str = "correct_file", to: str = "", **more: Any) -> Decision:
+    identity: dict[str, Any] = {"path": path, "state": "held", "action": action}
+    (item,) = trash_items("web-1", [Finding("trash", "item", "t1", identity)])
+    (change,) = restore_step(item, to).changes
+    task = TaskPlan("trash", TaskType.CLEANUP, State.PLANNED, changes=(change,))
+    plan = HostPlan("web-1", "m1", "b1", NOW, 0.0, (task,))
+    (decision,) = gate.decide_by_hand(HOST, plan, settings(**more), FINE, gate.RESTORE)
+    return decision
+
+
+def test_what_a_correction_replaced_goes_back_to_its_own_place_and_nothing_else_does() -> None:
+    assert restored("/etc/motd").allowed
+    assert restored("/etc/motd", action="quarantine_file").reason is Reason.NOT_ALLOWED
+    assert restored("/etc/motd", to="/etc/issue").reason is Reason.NOT_ALLOWED
+    assert restored("/etc/motd", deletion={"protect": ["/etc/motd"]}).reason is Reason.PROTECTED

@@ -12,6 +12,7 @@ from maintenancebot.policy.growth import (
     MOST,
     Sample,
     bytes_a_day,
+    forecast,
     hours_until_full,
     samples,
     with_sample,
@@ -59,3 +60,54 @@ def test_a_clock_that_went_back_does_not_leave_samples_of_the_future() -> None:
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=20))
 def test_a_row_that_is_none_is_empty_or_numbers(odd: Any) -> None:
     assert all(isinstance(one, Sample) for one in samples(odd))
+
+
+def test_a_straight_rise_is_forecast_without_doubt() -> None:
+    known = [Sample(day * DAY, (50 + day) * GIB, 100 * GIB, 1) for day in range(10)]
+    estimate = forecast(known)
+    assert estimate is not None
+    assert estimate.days == pytest.approx(41)
+    assert (estimate.soonest, estimate.latest) == (pytest.approx(41), pytest.approx(41))
+
+
+def test_the_bounds_of_a_forecast_hold_what_the_noise_hides() -> None:
+    noise = [0, 3, -2, 1, -3, 2, 0, -1, 2, -2]
+    known = [Sample(day * DAY, (50 + day + off) * GIB, 100 * GIB, 1) for day, off in enumerate(noise)]
+    estimate = forecast(known)
+    assert estimate is not None
+    assert estimate.days
+    assert estimate.soonest
+    assert estimate.latest
+    assert estimate.soonest < estimate.days < estimate.latest
+    assert estimate.soonest < 41 < estimate.latest
+
+
+def test_a_rise_within_the_noise_may_be_none_at_all() -> None:
+    known = [Sample(day * DAY, (50 + off) * GIB, 100 * GIB, 1) for day, off in enumerate([0, 9, -9, 5, 1])]
+    estimate = forecast(known)
+    assert estimate is not None
+    assert (estimate.days is None) or (estimate.latest is None)
+
+
+def test_two_looks_are_no_forecast_and_a_look_a_week_is_one() -> None:
+    weekly = [Sample(week * 7 * DAY, (50 + 7 * week) * GIB, 100 * GIB, 1) for week in range(4)]
+    assert forecast(weekly[:2]) is None
+    assert forecast([]) is None
+    estimate = forecast(weekly)
+    assert estimate is not None
+    assert estimate.days == pytest.approx(29)
+
+
+def test_a_figure_that_cannot_be_is_no_sample() -> None:
+    assert samples([[1, 10**400, 10, 1], [2, float("inf"), 10, 1], [3, float("nan"), 10, 1], [4, 5, 10, 1]]) == [
+        Sample(4, 5, 10, 1)
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 2**62)), max_size=20))
+def test_no_samples_break_a_forecast(pairs: list[tuple[int, int]]) -> None:
+    known = [Sample(at, used, 2**62, 0) for at, used in sorted(pairs)]
+    estimate = forecast(known)
+    if estimate is not None and estimate.days is not None:
+        assert estimate.soonest is not None
+        assert 0 <= estimate.soonest <= estimate.days * (1 + 1e-9)

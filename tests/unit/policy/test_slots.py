@@ -17,7 +17,7 @@ from maintenancebot.settings import Settings
 
 WATCH = {"name": "certificates", "type": "monitor", "check": "certificate_expiry_days > 30"}
 PATCH = {"name": "patches", "type": "package_update", "scope": "all"}
-OFF = {"certificates": None, "purge": None}
+OFF = {"certificates": None, "purge": None, "summary": None}
 
 
 @dataclass(frozen=True)
@@ -190,13 +190,14 @@ def test_a_clock_that_was_set_back_runs_nothing_twice() -> None:
 
 def test_certificates_are_looked_at_only_where_a_task_does_so() -> None:
     given = settings(None, schedules={})
-    assert slots.schedules(given) == {"purge": "30 4 * * *"}
+    assert slots.schedules(given) == {"purge": "30 4 * * *", "summary": "0 8 * * 1"}
     watching = settings(None, schedules={}, tasks=[WATCH])
-    assert slots.schedules(watching) == {"certificates": "0 6 * * *", "purge": "30 4 * * *"}
+    assert set(slots.schedules(watching)) == {"certificates", "purge", "summary"}
 
 
 def test_what_comes_is_told_with_weekday_zone_and_what_hinders_it() -> None:
-    given = settings("0 3 * * *", schedules={"certificates": None}, window={"days": ["sun"], "end": "04:00"})
+    on = {"certificates": None, "summary": None}
+    given = settings("0 3 * * *", schedules=on, window={"days": ["sun"], "end": "04:00"})
     found = slots.coming(given, at("2026-11-21 12:00"), 2)
     assert [(one.schedule, str(one), one.hindrance) for one in found] == [
         ("cycle", "Sunday 2026-11-22 03:00 Europe/Berlin (UTC+01:00)", ""),
@@ -204,3 +205,17 @@ def test_what_comes_is_told_with_weekday_zone_and_what_hinders_it() -> None:
         ("purge", "Sunday 2026-11-22 04:30 Europe/Berlin (UTC+01:00)", ""),
         ("purge", "Monday 2026-11-23 04:30 Europe/Berlin (UTC+01:00)", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("moment", "fate"),
+    [("2026-11-23 08:00:00", "run"), ("2026-11-23 21:00:00", "run"), ("2026-11-24 08:00:01", "missed")],
+)
+def test_a_summary_is_made_up_for_within_a_day_whatever_window_and_freeze_say(moment: str, fate: str) -> None:
+    freeze = [{"start": "2026-11-20", "end": "2026-12-31"}]
+    window = {"days": ["sun"], "end": "04:00"}
+    given = settings(None, schedules={**OFF, "summary": "0 8 * * 1"}, freeze=freeze, window=window)
+    row = Row(int(at("2026-11-16 08:00").timestamp()), slots.rule("0 8 * * 1", given.timezone))
+    (slot,) = slots.passed(given, {slots.SUMMARY: row}, at(moment))
+    assert slot.fate.value == fate
+    assert [one.hindrance for one in slots.coming(given, at(moment), 2)] == ["", ""]

@@ -13,6 +13,7 @@ from maintenancebot.model import Reason, State
 from maintenancebot.plan.document import change_to_json
 from maintenancebot.policy.episodes import Alert, Episode, EpisodeState, Verdict, moved
 from maintenancebot.store import Store
+from maintenancebot.store.deliveries import DeliveryState
 from maintenancebot.store.episodes import Telling
 from maintenancebot.store.tables import intents
 from tests.unit.alerts import received
@@ -180,7 +181,7 @@ def test_a_step_is_there_after_a_restart_and_an_end_is_final(state: Path) -> Non
         assert (store.episodes.get("e1"), store.episodes.open()) == (over, [])
         with pytest.raises(StoreError, match="there is no episode e2"):
             store.episodes.get("e2")
-        assert [message.body for message in store.messages.due(later(days=1), 10)] == [{"name": ODD}]
+        assert [message.body for message in store.messages.waiting(10)] == [{"name": ODD}]
 
 
 def test_what_runs_touched_is_what_was_begun_or_may_have_been(store: Store) -> None:
@@ -203,12 +204,13 @@ def test_a_message_is_kept_until_it_was_sent_and_each_key_once(state: Path) -> N
     with Store.open(state, create=True) as store:
         store.messages.put("k", "escalated", {"name": ODD}, at=NOON)
         store.messages.put("k", "escalated", {"name": "another"}, at=NOON)
-        (message,) = store.messages.due(NOON, 10)
-        store.messages.failed(message.id, later(minutes=5))
-        assert store.messages.due(later(minutes=4), 10) == []
     with Store.open(state, create=False) as store:
-        (message,) = store.messages.due(later(minutes=5), 10)
-        assert (message.body, message.tries, message.kind) == ({"name": ODD}, 1, "escalated")
-        store.messages.sent(message.id, later(minutes=6))
+        (message,) = store.messages.waiting(10)
+        assert (message.body, message.kind) == ({"name": ODD}, "escalated")
+        found = store.deliveries.claim("log", at=NOON)
+        assert found is not None
+        store.deliveries.settle(found, DeliveryState.SENT, at=NOON)
+        store.messages.close(["log"], NOON)
         store.messages.put("k", "escalated", {}, at=later(minutes=7))
-        assert store.messages.due(later(days=9), 10) == []
+        assert store.messages.waiting(10) == []
+        assert [one.id for one in store.messages.latest("escalated")] == [message.id]

@@ -14,6 +14,7 @@ from maintenancebot.policy.alerts import Verdict
 from maintenancebot.policy.episodes import Episode, EpisodeState
 from maintenancebot.store import Store
 from maintenancebot.store.alerts import Received
+from maintenancebot.store.deliveries import DeliveryState
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -73,6 +74,8 @@ def test_slots_are_counted_by_schedule_state_and_reason(store: Store) -> None:
 def test_messages_wait_until_they_are_sent(store: Store) -> None:
     store.messages.put("one", "escalated", {}, at=AT)
     store.messages.put("two", "escalated", {}, at=AT)
-    (first, _) = store.messages.due(AT, 10)
-    store.messages.sent(first.id, AT)
+    first = store.deliveries.claim("log", at=AT)
+    assert first is not None
+    store.deliveries.settle(first, DeliveryState.SENT, at=AT)
+    store.messages.close(["log"], AT)
     assert store.figures.at(AT).messages_waiting == 1

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from maintenancebot.errors import StoreError
-from maintenancebot.model import Reason, State
+from maintenancebot.model import Action, Reason, State
 from maintenancebot.store import Store
 from tests.unit.store.examples import DIGEST, NOON, ODD, RUN, done, later, step, steps
 
@@ -79,3 +79,25 @@ def test_many_hosts_at_once_lose_nothing(store: Store) -> None:
     assert store.intents.unfinished() == []
     assert (verdict.ok, verdict.rows) == (True, 2 * 16 * 20)
     assert store.audit.actions_since(NOON) == 16 * 20
+
+
+def test_what_was_made_is_found_by_kind_host_and_time(store: Store) -> None:
+    for host in ("web-1", "web-2", "web-3"):
+        store.intents.record(RUN, host, DIGEST, steps(host, 3), at=NOON)
+    for number, (state, hours) in enumerate([(State.DONE, 1), (State.FAILED, 2), (State.DONE, 3)]):
+        for host in ("web-1", "web-3"):
+            store.intents.close(RUN, [done(step(host, number), state)], host=host, at=later(hours=hours))
+    quarantined = [Action.QUARANTINE_FILE, Action.UPGRADE_PACKAGE]
+    made = store.intents.made(["web-1", "web-2"], quarantined, since=NOON)
+    assert {host: [(one.run_id, one.at, one.change.object["inode"]) for one in all] for host, all in made.items()} == {
+        "web-1": [(RUN, later(hours=1), 0), (RUN, later(hours=3), 2)]
+    }
+    assert len(store.intents.made(["web-1"], quarantined, since=later(hours=2))["web-1"]) == 1
+    assert store.intents.made(["web-1"], [Action.UPGRADE_PACKAGE], since=NOON) == {}
+
+
+def test_a_name_that_reads_like_a_kind_is_not_taken_for_one(store: Store) -> None:
+    sly = step("web-1", 1, name='/x","action":"upgrade_package')
+    store.intents.record(RUN, "web-1", DIGEST, [sly], at=NOON)
+    store.intents.close(RUN, [done(sly)], host="web-1", at=NOON)
+    assert store.intents.made(["web-1"], [Action.UPGRADE_PACKAGE], since=NOON) == {}

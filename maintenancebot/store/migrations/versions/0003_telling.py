@@ -11,14 +11,20 @@ down_revision = "0002"
 
 def upgrade() -> None:
     """Make them; what was logged before is told, and is not told again."""
+    with op.batch_alter_table("messages") as messages:
+        messages.drop_column("tries")
+        messages.drop_column("next_at")
     op.create_table(
         "deliveries",
-        sa.Column("message", sa.Integer, primary_key=True),
+        sa.Column("message", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("target", sa.String(32), primary_key=True),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("owner", sa.Text),
+        sa.Column("tried_at", sa.BigInteger, nullable=False),
         sa.Column("next_at", sa.BigInteger, nullable=False),
         sa.Column("ended_at", sa.BigInteger),
+        sa.Column("reference", sa.Text, nullable=False),
         sa.Column("detail", sa.Text, nullable=False),
     )
     op.create_table(
@@ -36,6 +42,7 @@ def upgrade() -> None:
         sa.Column("output_tokens", sa.BigInteger),
         sa.Column("cost", sa.BigInteger),
         sa.Column("reason", sa.String(32)),
+        sa.Column("not_before", sa.BigInteger),
     )
     op.create_index("ix_llm_calls_at", "llm_calls", ["at"])
     op.create_table(

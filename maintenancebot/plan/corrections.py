@@ -1,0 +1,78 @@
+"""Which differences may be corrected, and the changes that do so. Pure."""
+
+from __future__ import annotations
+
+from maintenancebot.model import Action, Change, Host, Risk, Undo
+from maintenancebot.plan import contested
+from maintenancebot.plan.differences import Difference, Seen
+from maintenancebot.plan.document import make_change
+from maintenancebot.plan.lockout import can_lock_out
+from maintenancebot.settings import Correct, ItemKind
+
+ACTIONS = {
+    ItemKind.FILE: Action.CORRECT_FILE,
+    ItemKind.SERVICE: Action.CORRECT_SERVICE,
+    ItemKind.SYSCTL: Action.CORRECT_SYSCTL,
+    ItemKind.KEYS: Action.CORRECT_KEYS,
+    ItemKind.CRONTAB: Action.CORRECT_CRONTAB,
+    ItemKind.PACKAGE: Action.CORRECT_HOLD,
+}
+"""What can be corrected; the other kinds are reported only."""
+
+METADATA = frozenset({"mode", "owner", "group"})
+LOCKOUT_NOTE = "taken back by the host itself unless a new login works"
+
+
+def objection(seen: Seen) -> str:
+    """Why this difference is only reported, in words; empty when it may be corrected."""
+    item, wanted = seen.item, seen.item.wanted
+    if item.correct is Correct.NEVER:
+        return "reported only"
+    if item.kind not in ACTIONS:
+        return f"a {item.kind.value} is never corrected"
+    if seen.difference not in (Difference.MISSING, Difference.DIFFERS, Difference.UNEXPECTED):
+        return "left alone"
+    if item.kind is ItemKind.PACKAGE and set(seen.differs) != {"held"}:
+        return "of a package only the hold is corrected"
+    if wanted.get("state") == "absent" or item.content is not None:
+        return ""
+    if item.kind is ItemKind.CRONTAB or (item.kind is ItemKind.FILE and not _only_metadata(seen)):
+        return "the baseline has a hash of it and no content"
+    return ""
+
+
+def correction(host: Host, task: str, seen: Seen) -> Change:
+    """The change that makes an item as declared."""
+    item = seen.item
+    lockout = can_lock_out(item, host.user)
+    restarts = bool(item.reload) or item.kind is ItemKind.SERVICE
+    return make_change(
+        host.name,
+        task,
+        ACTIONS[item.kind],
+        name=item.id,
+        identity={
+            "item": item.id,
+            "kind": item.kind.value,
+            "name": item.name,
+            "wanted": dict(item.wanted),
+            "found": dict(seen.found),
+            "identity": dict(seen.identity),
+            "correct": item.correct.value,
+            "reload": item.reload,
+            "lockout": lockout,
+        },
+        undo=Undo.TRASH if _replaces_a_file(seen) else Undo.SET_BACK,
+        risk=Risk.HIGH if lockout else Risk.MEDIUM if restarts else Risk.LOW,
+        effect=contested.effect(item.wanted, seen.found),
+        note=LOCKOUT_NOTE if lockout else "",
+    )
+
+
+def _replaces_a_file(seen: Seen) -> bool:
+    is_there = seen.difference is not Difference.MISSING
+    return seen.item.kind is ItemKind.FILE and is_there
+
+
+def _only_metadata(seen: Seen) -> bool:
+    return seen.difference is Difference.DIFFERS and bool(seen.differs) and set(seen.differs) <= METADATA

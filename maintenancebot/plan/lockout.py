@@ -1,0 +1,129 @@
+"""Which declared items can lock everybody out of a host when they are wrong. Pure.
+
+A change of one of these is taken back by the host itself unless a new login works. In doubt an item counts.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+
+from maintenancebot.settings import Item, ItemKind
+
+PATHS = (
+    # who may log in
+    "/etc/ssh/*",
+    "/etc/default/ssh*",
+    "*/.ssh/*",
+    "/etc/pam.conf",
+    "/etc/pam.d/*",
+    "/etc/security/*",
+    "/etc/login.defs",
+    "/etc/securetty",
+    "/etc/nologin",
+    "/etc/shells",
+    "/etc/environment",
+    "/etc/profile",
+    "/etc/profile.d/*",
+    "/etc/bash.bashrc",
+    "*/.bashrc",
+    "*/.profile",
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/shadow",
+    "/etc/gshadow",
+    "/etc/nsswitch.conf",
+    "/etc/sssd/*",
+    "/etc/krb5.conf*",
+    "/etc/ldap*",
+    "/etc/selinux/*",
+    "/etc/ld.so.preload",
+    "/etc/ld.so.conf*",
+    # who may become root
+    "/etc/sudoers",
+    "/etc/sudoers.d/*",
+    "/etc/doas.conf",
+    "/etc/polkit-1/*",
+    # how the host is reached
+    "/etc/network/*",
+    "/etc/netplan/*",
+    "/etc/systemd/network/*",
+    "/etc/systemd/networkd.conf*",
+    "/etc/systemd/resolved.conf*",
+    "/etc/systemd/logind.conf*",
+    "/etc/NetworkManager/*",
+    "/etc/sysconfig/network*",
+    "/etc/dhcp/*",
+    "/etc/dhcpcd.conf",
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/hosts.allow",
+    "/etc/hosts.deny",
+    "/etc/wireguard/*",
+    "/etc/openvpn/*",
+    "/etc/ipsec*",
+    # what lets nobody through
+    "/etc/nftables*",
+    "/etc/iptables*",
+    "/etc/sysconfig/*tables*",
+    "/etc/ufw/*",
+    "/etc/firewalld/*",
+    "/etc/fail2ban/*",
+    "/etc/sysctl.conf",
+    "/etc/sysctl.d/*",
+)
+"""Globs of files; a `*` reaches over folders."""
+
+UNITS = (
+    "ssh*",
+    "dropbear*",
+    "network*",
+    "NetworkManager*",
+    "systemd-network*",
+    "systemd-resolved*",
+    "systemd-logind*",
+    "dhcpcd*",
+    "dbus*",
+    "nftables*",
+    "iptables*",
+    "ip6tables*",
+    "netfilter-persistent*",
+    "ufw*",
+    "firewalld*",
+    "fail2ban*",
+    "sssd*",
+    "nslcd*",
+    "winbind*",
+    "wg-quick*",
+    "openvpn*",
+    "strongswan*",
+    "tailscaled*",
+)
+"""Globs of units, each with all that hangs on it: sockets, timers, instances."""
+
+UNIT_FILES = ("/etc/systemd/system/", "/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/")
+
+
+def can_lock_out(item: Item, user: str) -> bool:
+    """Whether a wrong value of this item may keep everybody out; `user` is who we log in as."""
+    if item.reload and _is_unit(item.reload):
+        return True
+    if item.kind is ItemKind.FILE:
+        return _matches(item.name, PATHS) or _is_file_of_unit(item.name)
+    if item.kind is ItemKind.SERVICE:
+        return _is_unit(item.name)
+    if item.kind is ItemKind.SYSCTL:
+        return item.name.startswith("net.")
+    return item.kind is ItemKind.KEYS and item.name in (user, "root")
+
+
+def _is_file_of_unit(path: str) -> bool:
+    folder = next((one for one in UNIT_FILES if path.startswith(one)), "")
+    return bool(folder) and _is_unit(path.removeprefix(folder).split("/")[0])
+
+
+def _is_unit(name: str) -> bool:
+    return _matches(name, UNITS)
+
+
+def _matches(name: str, globs: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, glob) for glob in globs)

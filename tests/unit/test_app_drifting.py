@@ -1,0 +1,153 @@
+"""Drift alerts on small hosts: corrected once, verified by a second scan, a person's where that does not hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from maintenancebot.model import Reason
+from maintenancebot.policy.episodes import Episode, EpisodeState
+from maintenancebot.store.episodes import Episodes
+from tests.unit.alerts import received
+from tests.unit.engine.boxes import Box, cleanup, clock
+from tests.unit.places import Place
+from tests.unit.test_app_episodes import WHOLE_WAY, Daemon, KilledError, states
+
+CLOSED, ESCALATED, GATED = EpisodeState.CLOSED, EpisodeState.ESCALATED, EpisodeState.GATED
+PATH = "/var/lib/app.conf"
+DECLARED = "as declared\n"
+
+
+@pytest.fixture
+def daemon(place: Place) -> Daemon:
+    return Daemon(place)
+
+
+@pytest.fixture
+def file(box: Box, place: Place) -> Path:
+    """A declared file that differs on its small host."""
+    declare(place)
+    path = box.base / "var" / "lib" / "app.conf"
+    path.write_text("changed at 3 AM\n")
+    return path
+
+
+def declare(place: Place, correct: str = "safe", content: str = DECLARED, **more: Any) -> None:
+    folder = place.config.parent / "baselines"
+    folder.mkdir(exist_ok=True)
+    item = {"path": PATH, "content": content, "correct": correct}
+    (folder / "all.yaml").write_text(yaml.safe_dump({"hosts": ["all"], "files": [item, *more.get("files", ())]}))
+
+
+def drifted(daemon: Daemon, key: str = "k1", host: str = "web-1") -> None:
+    daemon.receive(received(clock(), key, name="ConfigDrift", host=host))
+
+
+def work(daemon: Daemon) -> Episode:
+    drifted(daemon)
+    return daemon.work()[0]
+
+
+def test_drift_is_corrected_and_seen_again_and_each_step_is_kept(daemon: Daemon, file: Path) -> None:
+    episode = work(daemon)
+    assert (episode.state, episode.reason, episode.detail) == (
+        CLOSED,
+        Reason.VERIFIED,
+        "1 corrected, as declared at the second look",
+    )
+    assert states(episode) == WHOLE_WAY
+    assert file.read_text() == DECLARED
+    assert (episode.rule, episode.subject) == ("drift", "declared state")
+    assert episode.body["drift"]["counts"] == {"differs": 1}
+    assert episode.body["found"][0]["item"] == f"file:{PATH}"
+    assert daemon.messages() == []
+    with daemon.store() as store:
+        (run,) = store.runs.latest(5)
+        assert (run.id, run.command, run.state) == (episode.run, "episode drift", "done")
+        assert store.audit.verify().ok
+
+
+def test_a_host_as_declared_is_left_alone(daemon: Daemon, file: Path) -> None:
+    file.write_text(DECLARED)
+    episode = work(daemon)
+    assert (episode.state, episode.reason) == (CLOSED, Reason.OBSERVED)
+    assert states(episode) == ["opened", "measured", "closed"]
+    assert daemon.changes() == []
+
+
+def test_what_is_only_reported_is_a_persons_once(daemon: Daemon, place: Place, file: Path) -> None:
+    declare(place, correct="never")
+    episode = work(daemon)
+    assert (episode.state, episode.reason) == (ESCALATED, Reason.DRIFTED)
+    drifted(daemon, "k2")
+    assert len(daemon.work(start=True)) == 1
+    ((kind, body),) = daemon.messages()
+    assert (kind, body["reason"], body["rule"]) == ("escalated", "drifted", "drift")
+    assert body["found"][0]["item"] == f"file:{PATH}"
+    assert file.read_text() == "changed at 3 AM\n"
+
+
+def test_what_is_back_after_its_correction_is_a_persons(daemon: Daemon, place: Place, file: Path) -> None:
+    place.configure(cleanup(), remediation={"alerts": {"cooldown_minutes": 1}})
+    work(daemon)
+    file.write_text("changed at 3 AM\n")
+    with daemon.store() as store, store._database.write() as connection:
+        connection.exec_driver_sql("UPDATE episodes SET closed_at = closed_at - 3600000000")
+    drifted(daemon, "k2")
+    episode = daemon.work()[0]
+    assert (episode.state, episode.reason) == (ESCALATED, Reason.CONTESTED)
+    assert "what was replaced is back" in episode.detail
+    assert file.read_text() == "changed at 3 AM\n"
+    assert len(daemon.changes()) == 1
+
+
+def test_an_item_that_asks_for_approval_waits_and_goes_on_with_it(daemon: Daemon, place: Place, file: Path) -> None:
+    declare(place, correct="approval")
+    episode = work(daemon)
+    assert (episode.state, episode.reason) == (GATED, Reason.NEEDS_APPROVAL)
+    assert file.read_text() == "changed at 3 AM\n"
+    ((kind, body),) = daemon.messages()
+    assert kind == "approval"
+    with daemon.store() as store:
+        store.approvals.decide(body["digest"], approve=True, by="ann", at=clock())
+    episode = daemon.work()[0]
+    assert (episode.state, episode.reason) == (CLOSED, Reason.VERIFIED)
+    assert file.read_text() == DECLARED
+
+
+def test_what_waits_stands_over_what_is_only_reported(daemon: Daemon, place: Place, file: Path) -> None:
+    declare(place, correct="approval", files=[{"path": "/var/lib/other", "content": "x", "correct": "never"}])
+    assert work(daemon).state is GATED
+
+
+def test_a_host_for_which_nothing_is_declared_is_a_persons(daemon: Daemon, box: Box) -> None:
+    episode = work(daemon)
+    assert (episode.state, episode.reason) == (ESCALATED, Reason.NOT_CONFIGURED)
+    assert episode.detail == "no baseline declares anything for this host"
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", ["measured", "planned", "gated", "acted", "verified"])
+def test_after_a_kill_at_any_step_it_is_corrected_once(
+    daemon: Daemon, file: Path, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+) -> None:
+    real = Episodes.move
+
+    def move(self: Episodes, episode: Episode, *words: Any) -> None:
+        if episode.state == step and not after:
+            raise KilledError
+        real(self, episode, *words)
+        if episode.state == step:
+            raise KilledError
+
+    drifted(daemon)
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr(Episodes, "move", move)
+        daemon.work()
+    (episode,) = daemon.work(start=True)
+    assert (episode.state, episode.reason) == (CLOSED, Reason.VERIFIED)
+    assert file.read_text() == DECLARED
+    assert len(daemon.changes()) == 1
