@@ -167,16 +167,28 @@ def test_a_plan_that_expires_in_the_middle_goes_no_further(full_box: Box, ledger
     assert [made[step.changes[0].id].reason for step in steps] == [Reason.VERIFIED] * 2 + [Reason.PLAN_EXPIRED] * 4
 
 
-def test_a_window_that_closes_in_the_middle_lets_no_further_change_through(
-    full_box: Box, ledger: Ledger, told: Told
+CLOSING = {
+    Reason.FREEZE: {"freeze": [{"start": "2000-01-01", "end": "2099-12-31", "reason": "holidays"}]},
+    Reason.OUTSIDE_WINDOW: {
+        "window": {
+            "start": f"{clock() + timedelta(hours=2):%H:00}",
+            "end": f"{clock() + timedelta(hours=3):%H:00}",
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("reason", CLOSING)
+def test_a_window_that_closes_and_a_freeze_that_begins_let_no_further_change_through(
+    full_box: Box, ledger: Ledger, told: Told, reason: Reason
 ) -> None:
     opened = replace(work([full_box], told=told), settings=settings())
-    closed = settings(freeze=[{"start": clock().date().isoformat(), "end": "2099-12-31", "reason": "holidays"}])
+    closed = settings(**CLOSING[reason])
     told.after = lambda host, name: object.__setattr__(opened, "settings", closed) if len(told.steps) == 3 else None
     steps = full_box.steps(*FILES)
     expires_at = clock() + timedelta(hours=1)
     made = make(full_box.host, full_box.machine_id, steps, MOVES, opened, ledger, expires_at=expires_at)
-    assert [made[step.changes[0].id].reason for step in steps] == [Reason.VERIFIED] * 3 + [Reason.FREEZE] * 3
+    assert [made[step.changes[0].id].reason for step in steps] == [Reason.VERIFIED] * 3 + [reason] * 3
 
 
 def test_a_host_that_nobody_waits_for_any_more_is_changed_no_further(full_box: Box, ledger: Ledger, told: Told) -> None:
