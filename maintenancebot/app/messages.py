@@ -53,8 +53,11 @@ def deliver(context: Context, store: Store, *, seconds: float = SECONDS, logs: b
     The log is the daemon's: a command says what it did by itself.
     """
     told = [target for target in targets(context) if logs or target.name != Log.name]
+    troubles: dict[str, str] = {}
     threads = [
-        threading.Thread(target=_send_all, args=(target, store, context.secrets.values), name=target.name, daemon=True)
+        threading.Thread(
+            target=_send_all, args=(target, store, context.secrets.values, troubles), name=target.name, daemon=True
+        )
         for target in told
     ]
     for thread in threads:
@@ -65,7 +68,7 @@ def deliver(context: Context, store: Store, *, seconds: float = SECONDS, logs: b
     names = [target.name for target in told]
     if logs:
         store.messages.close(names, now())
-    return store.deliveries.held_up(names)
+    return {**store.deliveries.held_up(names), **troubles}
 
 
 def note(context: Context, store: Store) -> None:
@@ -73,13 +76,12 @@ def note(context: Context, store: Store) -> None:
     _send(Log(), store, context.secrets.values)
 
 
-def _send_all(target: Target, store: Store, known: Sequence[str]) -> None:
+def _send_all(target: Target, store: Store, known: Sequence[str], troubles: dict[str, str]) -> None:
     """A thread's work; the next look goes on with what a failing state leaves."""
     try:
         _send(target, store, known)
     except StoreError as error:
-        facts = {"target": target.name, "why": str(error)}
-        _log.warning("messages wait: the state fails", extra={"action": "messages_wait", **facts})
+        troubles[target.name] = str(error)
 
 
 def _send(target: Target, store: Store, known: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from maintenancebot.model import Json
 from maintenancebot.policy import weeks
 from maintenancebot.policy.weeks import Span
 from maintenancebot.report.week import Week
-from maintenancebot.report.week_json import week_from_json, week_to_json
+from maintenancebot.report.week_json import week_to_json
 from maintenancebot.store import Store
 from maintenancebot.store.summaries import KIND, Summary
 
@@ -81,10 +81,11 @@ def _post(context: Context, store: Store, span: Span, due: datetime) -> Told | N
 
 def _told(context: Context, store: Store, span: Span, at: datetime) -> Told:
     posted = store.summaries.get(span.name)
-    if posted is None:
+    week = weekly.as_told(posted) if posted else None
+    if posted is None or week is None:
         return Told(weekly.facts(context, store, span, at))
     read = [f"{one.by} has reviewed it, {one.at:%Y-%m-%d %H:%M} UTC" for one in store.reviews.of(span.name)]
-    return Told(week_from_json(posted.facts), _text(posted.prose), posted.made_at, tuple(read))
+    return Told(week, _text(posted.prose), posted.made_at, tuple(read))
 
 
 def _text(prose: Mapping[str, Json]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from maintenancebot.app.context import Context
 from maintenancebot.delivery.email import Mailbox
 from maintenancebot.delivery.log import Log
@@ -9,6 +11,7 @@ from maintenancebot.delivery.parcel import Target
 from maintenancebot.delivery.slack_api import SLACK, SlackApi
 from maintenancebot.delivery.slack_webhook import SlackWebhook
 from maintenancebot.delivery.webhook import Webhook
+from maintenancebot.settings.telling import LOOPBACK
 
 
 def targets(context: Context) -> tuple[Target, ...]:
@@ -27,8 +30,11 @@ def targets(context: Context) -> tuple[Target, ...]:
 def missing(context: Context) -> str:
     """What keeps a configured target from being told, for people; empty where nothing is missing."""
     slack, secrets = context.settings.slack, context.secrets
-    if slack is None or _slack(context) is not None:
+    wanted = slack is not None or secrets.slack_token or secrets.slack_webhook_url
+    if not wanted or _slack(context) is not None:
         return ""
+    if secrets.slack_webhook_url and not _is_protected(secrets.slack_webhook_url):
+        return "Slack is not told: the secret `slack_webhook_url` is no address that begins with https://"
     if secrets.slack_token:
         return "Slack is not told: `slack.channel` is missing, to which the bot of `slack_token` posts"
     return "Slack is not told: give the secret `slack_token` or `slack_webhook_url`"
@@ -39,4 +45,13 @@ def _slack(context: Context) -> Target | None:
     slack, secrets = context.settings.slack, context.secrets
     if slack is not None and slack.channel is not None and secrets.slack_token:
         return SlackApi(secrets.slack_token, slack.channel, slack.base_url or SLACK)
-    return SlackWebhook(secrets.slack_webhook_url) if secrets.slack_webhook_url else None
+    return SlackWebhook(secrets.slack_webhook_url) if _is_protected(secrets.slack_webhook_url) else None
+
+
+def _is_protected(address: str) -> bool:
+    """Whether an address of Slack's can be used: nothing of it must travel in clear text."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)

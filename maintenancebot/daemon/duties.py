@@ -49,8 +49,8 @@ SLACK_SECONDS = 1800.0
 
 DELIVER_SECONDS = 20.0
 """How long a look at the messages waits for those that are on their way; the next look does not send them again."""
-OTHERS = ("slack", "email", "webhook")
-"""The targets beside the log."""
+TARGETS = ("log", "slack", "email", "webhook")
+"""Everybody whom messages may go to."""
 
 LOOK_UP = "look-up"
 ALERTS = "alerts"
@@ -173,7 +173,7 @@ class Duties:
         """Tell people what is to be told; a target that cannot be told is a trouble, and holds up nothing else."""
         context = self._context()
         held = messages.deliver(context, self._store, seconds=DELIVER_SECONDS, logs=True)
-        for target in OTHERS:
+        for target in TARGETS:
             self._troubles.set(f"messages to {target}", held.get(target, ""))
         self._troubles.set("targets", missing(context))
 

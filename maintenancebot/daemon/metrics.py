@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from maintenancebot import __version__
 from maintenancebot.app.context import Context
+from maintenancebot.app.targets import targets
 from maintenancebot.daemon import health
 from maintenancebot.daemon.vitals import CONFIGURATION, Vitals
 from maintenancebot.engine import results
@@ -35,6 +36,7 @@ from maintenancebot.policy.episodes import DISK, ENDED, EpisodeState
 from maintenancebot.policy.spending import Use
 from maintenancebot.settings import DRIFT
 from maintenancebot.store import Store
+from maintenancebot.store.deliveries import OVER
 from maintenancebot.store.figures import Snapshot
 from maintenancebot.store.spending import Totals
 
@@ -259,6 +261,13 @@ def _work(context: Context, figures: Snapshot, now: datetime) -> Families:
         "state",
     )
     yield _gauge("maintenancebot_messages_waiting", "Messages that were not sent yet.", {(): figures.messages_waiting})
+    yield _counter(
+        "maintenancebot_messages_total",
+        "Messages that are over at a target, by how they ended.",
+        {(target.name, state.value): 0 for target in targets(context) for state in OVER} | dict(figures.deliveries),
+        "target",
+        "state",
+    )
     names = slots.schedules(context.settings)
     counted: Counter[tuple[str, ...]] = Counter({(name, state): 0 for name in names for state in ("done", "missed")})
     for (schedule, state, reason), number in figures.slots.items():

@@ -72,6 +72,8 @@ class Mailbox:
         message["Message-ID"] = f"<{_digest(parcel)}@maintenancebot>"
         message["Auto-Submitted"] = "auto-generated"  # so that no holiday answer comes back
         message.set_content(told.text)
+        if told.page:
+            message.add_attachment(told.page, subtype="html", filename=told.page_name)
         return message
 
 

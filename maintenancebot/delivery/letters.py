@@ -1,4 +1,4 @@
-"""A parcel as plain text: the same words that stand in Slack, without its markup."""
+"""A parcel as a letter: a summary as its text and its page, all else in the words that stand in Slack."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from maintenancebot.delivery.parcel import Parcel
-from maintenancebot.delivery.slack_words import payloads
+from maintenancebot.delivery.slack_words import SUMMARY, payloads, week_and_prose
 from maintenancebot.model import Json
+from maintenancebot.report import week_text
+from maintenancebot.report.clean import clean
+from maintenancebot.report.week import Week
 
 LONGEST_SUBJECT = 200
 
@@ -19,13 +22,24 @@ class Letter:
 
     subject: str  # one line
     text: str
+    page: str = ""  # the same as HTML
+    page_name: str = ""
 
 
 def letter(parcel: Parcel, bot: str) -> Letter:
     """The parcel in words, from a bot of this name."""
-    parts = [list(_texts(payload.blocks)) for payload in payloads(parcel)]
-    subject = f"[{bot}] {parts[0][0] if parts[0] else parcel.kind}"
-    return Letter(_short(subject), "\n\n\n".join("\n\n".join(texts) for texts in parts) + "\n")
+    if parcel.kind == SUMMARY:
+        return _of_week(*week_and_prose(parcel))
+    (payload,) = payloads(parcel)
+    texts = list(_texts(payload.blocks))
+    return Letter(_short(f"[{bot}] {texts[0] if texts else parcel.kind}"), "\n\n".join(texts) + "\n")
+
+
+def _of_week(week: Week, prose: str) -> Letter:
+    from maintenancebot.report.html import week_page
+
+    subject = _short(clean(f"[{week.name}] {week.week}: {week.headline}"))
+    return Letter(subject, week_text.text(week, prose), week_page(week, prose), f"summary-{week.week}.html")
 
 
 def _texts(blocks: Sequence[Mapping[str, Json]]) -> Iterator[str]:

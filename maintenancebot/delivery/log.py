@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from maintenancebot.delivery.parcel import Attempt, Fate, Parcel
+from maintenancebot.delivery.slack_words import SUMMARY
 from maintenancebot.model import Json
 
-CALM = frozenset({"healed", "notify", "summary"})
+CALM = frozenset({"healed", "notify", SUMMARY})
 """Kinds after which nobody has to do anything."""
 
 RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "action"}
@@ -34,7 +35,7 @@ class Log:
 
 def _facts(parcel: Parcel) -> Mapping[str, Json]:
     """What is told; of a summary its headline, since the week is in the state and would be cut off here."""
-    if parcel.kind != "summary":
+    if parcel.kind != SUMMARY:
         return parcel.body
     facts = parcel.body.get("facts") or {}
     return {key: facts[key] for key in ("week", "state", "headline") if key in facts}

@@ -8,7 +8,11 @@ from urllib.error import URLError
 
 from maintenancebot.delivery.parcel import REST_SECONDS, Attempt, Fate, Parcel
 from maintenancebot.report.slack import Payload, of_telling, of_week
+from maintenancebot.report.week import Week
 from maintenancebot.report.week_json import week_from_json
+
+SUMMARY = "summary"
+"""The kind of message that is a week."""
 
 SECONDS = 15
 """For each step of an exchange with Slack."""
@@ -47,10 +51,15 @@ QUIET.setLevel(logging.CRITICAL + 1)
 
 def payloads(parcel: Parcel) -> list[Payload]:
     """The messages of a parcel: the first one, then those of its thread."""
-    if parcel.kind == "summary":
-        prose = parcel.body.get("prose") or {}
-        return of_week(week_from_json(parcel.body["facts"]), str(prose.get("text") or ""))
+    if parcel.kind == SUMMARY:
+        return of_week(*week_and_prose(parcel))
     return [of_telling(parcel.kind, parcel.body)]
+
+
+def week_and_prose(parcel: Parcel) -> tuple[Week, str]:
+    """The facts of a summary, and what a model said of them."""
+    prose = parcel.body.get("prose") or {}
+    return week_from_json(parcel.body["facts"]), str(prose.get("text") or "")
 
 
 def refusal(status: int, word: str, headers: Mapping[str, str]) -> Attempt:

@@ -89,7 +89,7 @@ def _made(change, way, args, out):
         if trouble is None:
             way_back.disarm()
             return outcome(change["id"], "done", "verified", _words(way), **way.measured())
-        left = way_back.take_back()
+        left = way_back.take_back(made=bool(made))
         if not left:
             way_back.disarm()
     return _taken_back(change, trouble, left, bool(made))
@@ -117,8 +117,8 @@ def _not_well(change, way_back, out):
 
     asked = change["object"]
     told = revert_units.reload_systemd() if way_back.record["units"] else ""
-    if not told and asked["reload"]:
-        told = well.reload(asked["reload"], out)
+    if not told and way_back.record["reload"]:
+        told = well.reload(way_back.record["reload"], out, way_back.record["units"])
     if told:
         return told
     now = _look(change)
@@ -146,11 +146,11 @@ class _Unarmed:
         """It may stay."""
         return True
 
-    def take_back(self):
+    def take_back(self, made=True):
         """Take it back; why not all is as before."""
         from . import revert
 
-        return revert.taken_back(self.record)[0]
+        return revert.taken_back(self.record, made=made)[0]
 
     def disarm(self):
         """Nothing waits."""
@@ -161,16 +161,17 @@ class _Unarmed:
 
 def _way_back(change, way, args):
     """What takes it back: armed before anything is changed where it could lock everybody out."""
-    from . import revert, validators, well
+    from . import correct_values, revert, taking_up, well
 
-    unit = change["object"]["reload"]
+    unit = taking_up.unit_for(change, way)
+    running = correct_values.as_it_runs(way.path, way.content) if way.path else []
     record = {
         "change": change,
-        "undo": way.undo(),
+        "undo": way.undo() + running,
         "args": {"keep_days": args["keep_days"], "run": args["run"]},
         "reload": unit,
         "ran": bool(unit) and well.look(unit).get("ActiveState") in well.UP,
-        "units": way.path is not None and validators.is_of_systemd(way.path),
+        "units": taking_up.needs_restart(way),
     }
     if change["object"]["lockout"]:
         return revert.arm(change, record, args["revert_seconds"])

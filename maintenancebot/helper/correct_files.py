@@ -128,7 +128,7 @@ class Created:
 
     def undo(self):
         """How it is taken back."""
-        return [{"do": "create", "path": self.path, "installed": self._made}]
+        return [{"do": "create", "path": self.path, "item": self._item.id, "installed": self._made}]
 
     def make(self):
         """Give it its name, unless there is one by now."""

@@ -2,7 +2,7 @@
 
 import os
 
-from . import accounts, correct_files, dressing, drift_keys, frames, inodes, opening, walk
+from . import accounts, correct_files, dressing, drift_keys, frames, inodes, walk
 
 
 def prepare(change, args, _out):
@@ -10,8 +10,8 @@ def prepare(change, args, _out):
     wanted, identity = change["object"]["wanted"], change["object"]["identity"]
     user = _user(change["object"]["name"])
     path = identity["path"]
-    there = walk.lstat(path)
-    content = _lines(_read(path) if there is not None else b"", wanted)
+    there, data = drift_keys.read(path)
+    content = _lines(data, wanted)
     if wanted.get("exclusive"):
         _must_be_alone(identity, wanted)
     if there is None:
@@ -41,12 +41,6 @@ def _user(name):
     return user
 
 
-def _read(path):
-    """The bytes of a small file, which is looked at again before it is replaced."""
-    with os.fdopen(opening.open_file(path), "rb") as stream:
-        return stream.read(1 << 20)
-
-
 def _lines(data, wanted):
     """The file as it should be: its own lines, without other keys where only the declared ones may be."""
     declared = [(line, key) for line in wanted["keys"] for key in drift_keys.keys(frames.raw(line))]
@@ -68,5 +62,5 @@ def _must_be_alone(identity, wanted):
     """Raise Refused where another file lets keys in that are not declared; which of them is right, a person knows."""
     terms = {key.terms for line in wanted["keys"] for key in drift_keys.keys(frames.raw(line))}
     for path in identity["paths"][1:]:
-        if walk.lstat(path) is not None and {key.terms for key in drift_keys.keys(_read(path))} - terms:
+        if {key.terms for key in drift_keys.keys(drift_keys.read(path)[1])} - terms:
             raise walk.Refused("not_allowed", "%s lets other keys in as well" % path)

@@ -1,6 +1,6 @@
 """Corrects a unit of systemd: enabled, active, masked; only what differs is touched."""
 
-from . import drift_units, tools, walk, well
+from . import drift_units, taking_up, tools, walk, well
 
 LIMIT = 90
 ON = {"masked": "mask", "enabled": "enable", "active": "start"}
@@ -14,6 +14,10 @@ def prepare(change, _args, _out):
     if not drift_units.NAME.match(name):
         raise walk.Refused("not_allowed", "this is not the name of a unit")
     differs = {key: value for key, value in asked["wanted"].items() if asked["found"].get(key) != value}
+    if asked["lockout"]:
+        taking_up.must_be_tried(
+            name, {key: asked["wanted"][key] for key in (*differs, "active") if key in asked["wanted"]}
+        )
     return Switched(name, differs, {key: asked["found"][key] for key in differs})
 
 

@@ -1,12 +1,14 @@
 """Corrects settings of the running kernel, and holds of packages."""
 
 import os
+import re
 
 from . import drift_kernel, frames, managers, tools, walk
 
 LIMIT = 60
 FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 LAST = "/etc/sysctl.conf"
+SETTINGS_FILE = re.compile(r"/etc/sysctl\.(?:conf|d/[^/]+\.conf)")
 
 
 def prepare(change, _args, _out):
@@ -95,15 +97,36 @@ def _mark(package, held):
         raise walk.Refused("tool_failed", "apt-mark: %s" % answer.error())
 
 
+def as_it_runs(path, content):
+    """Parts that take back what a file of sysctl.d sets while the host runs. Raises Refused if they cannot be told."""
+    if content is None or not SETTINGS_FILE.fullmatch(path):
+        return []
+    parts = []
+    for name, _ in _assignments(frames.text(content)):
+        if set(name) & set("*?["):
+            raise walk.Refused("not_allowed", "%s stands for settings that could not all be set back" % name)
+        try:
+            parts.append({"do": "setting", "name": name, "was": drift_kernel.setting(name)})
+        except OSError:
+            continue  # this kernel has none of that name, or one that nobody can read
+    return parts
+
+
 def _lasting(name):
     """What the files say that a boot reads; None when none speaks of it."""
     found = None
     for path in _files():
-        for line in _read(path).splitlines():
-            key, is_one, value = line.lstrip("- \t").partition("=")
-            if is_one and line.strip()[:1] not in "#;" and key.strip().replace("/", ".") == name.replace("/", "."):
-                found = drift_kernel.squeezed(value)
+        for key, value in _assignments(_read(path)):
+            found = drift_kernel.squeezed(value) if key.replace("/", ".") == name.replace("/", ".") else found
     return found
+
+
+def _assignments(text):
+    """(name, value) of each line of such a file."""
+    for line in text.splitlines():
+        key, is_one, value = line.lstrip("- \t").partition("=")
+        if is_one and line.strip()[:1] not in "#;":
+            yield key.strip(), value
 
 
 def _files():

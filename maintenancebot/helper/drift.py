@@ -19,6 +19,8 @@ LOOKS = {
 }
 """Kind -> module with `look(items, out)`: one `held_against.Found` for each item, in their order."""
 
+MOST_WORDS = 500
+
 
 def probe(args, out):
     """A finding for each item that is not as declared; what is as declared is only counted."""
@@ -69,6 +71,3 @@ def _explain(drifted, out):
         )
         if diff or item["kind"] == "keys":
             out.flush()  # one such finding may be as large as a whole frame of others
-
-
-MOST_WORDS = 500

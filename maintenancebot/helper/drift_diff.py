@@ -66,8 +66,9 @@ def lines(here, wanted):
 
 
 def _hidden(text):
-    text = LONG.sub(_unless_words, redact.redact(text))
-    return ["".join(letter if letter.isprintable() else "?" for letter in line) for line in text.split("\n")]
+    found = LONG.sub(_unless_words, redact.redact(text)).split("\n")
+    whole = found if found[-1] else found[:-1]
+    return ["".join(letter if letter.isprintable() else "?" for letter in line) for line in whole]
 
 
 def _unless_words(found):

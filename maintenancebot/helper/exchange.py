@@ -97,7 +97,7 @@ def _into_place(item, path, installed):
 
 
 def _exchange_back(item, folder, name, installed):
-    item.save(state="intent", candidate=installed)
+    item.note(state="intent", candidate=installed)
     renames.exchange(item.fd, BYTES, folder, name)
     if item.held().st_ino != installed["ino"]:
         renames.exchange(item.fd, BYTES, folder, name)

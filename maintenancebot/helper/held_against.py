@@ -33,7 +33,10 @@ class Found:
 
 
 def compared(wanted, found, identity=None, error=""):
-    """What is there, key by key beside what is wanted; a key that only one side has is not compared."""
+    """What is there, key by key beside what is wanted; a wanted key that nobody looked at is no match."""
+    unknown = sorted(set(wanted) - set(found))
+    if unknown:
+        return unreadable("cannot be compared: %s" % ", ".join(unknown))
     differs = [key for key, value in found.items() if key in wanted and value != wanted[key]]
     told = {key: _cut(value) for key, value in found.items() if key in wanted}
     return Found(DIFFERS if differs else "", told, differs, identity if identity is not None else told, error)

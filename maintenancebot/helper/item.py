@@ -44,6 +44,13 @@ class Item:
         manifest.save(self.fd, wanted)
         self.record = wanted
 
+    def note(self, **changed):
+        """The same where it may go on without: on a full disk the record is changed in here alone."""
+        try:
+            self.save(**changed)
+        except OSError:
+            self.record = {key: value for key, value in dict(self.record, **changed).items() if value is not None}
+
     def settle(self):
         """Mark that nothing of it is half done."""
         os.fchmod(self.fd, SETTLED)

@@ -7,8 +7,7 @@ from . import drift_units, frames, tools
 
 PROPERTIES = ("Id", "ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic")
 SLACK = 1
-STARTED = 5
-"""Seconds after its start in which a service that still runs may have set itself up."""
+"""Times of files come here in whole seconds, rounded down."""
 LIMIT = 30
 
 
@@ -19,22 +18,22 @@ class Ran:
         self._spans = None
 
     def at(self, moment):
-        """The services that ran then and have ended since, or began then; empty where nobody knows the time."""
+        """The services that ran then and have ended since, the shortest run first; none where nobody knows the time."""
         if moment is None:
             return []
         if self._spans is None:
             self._spans = spans(_told(), time.time() - time.monotonic())
-        return [name for begin, end, name in self._spans if begin - SLACK <= moment <= end + SLACK]
+        return [name for begin, end, name in self._spans if begin - SLACK <= moment <= end]
 
 
 def spans(text, boot):
-    """(begin, end, unit) of each, by what systemctl shows, in seconds since the epoch; `boot` is the clock's zero."""
+    """(begin, end, unit) of each run that ended, in epoch seconds, the shortest first; systemd counts from `boot`."""
     found = []
     for unit in drift_units.parse(text):
         begin, end = (int(unit.get(name) or 0) / 1e6 for name in PROPERTIES[1:])
-        if begin:
-            found.append((boot + begin, boot + (end if end >= begin else begin + STARTED), unit["Id"]))
-    return sorted(found)
+        if 0 < begin <= end:
+            found.append((boot + begin, boot + end, unit["Id"]))
+    return sorted(found, key=lambda span: span[1] - span[0])
 
 
 def _told():

@@ -178,6 +178,12 @@ _LINES = (
     ),
     # words that are followed by nothing but blanks
     _shape(
+        r"((?:ENV|ARG|setenv)[ \t]{1,8}[A-Z_]{0,40}(?:PASSWORD|PASSWD|PASS|SECRET|TOKEN|KEY)"
+        r"[A-Z_]{0,20}[ \t]{1,8})\S{1,512}",
+        r"\1" + MASK,
+    ),
+    _shape(r"((?:sqlplus|expdp|impdp|rman)[ \t][^\n/]{0,64}/)[^\s@]{1,64}", r"\1" + MASK),
+    _shape(
         r"((?<![A-Za-z])(?:requirepass|masterauth|bindpw|rootpw|rocommunity6?|rwcommunity6?|rpcpassword)[ \t]{1,16})"
         r"[^\s#]\S{0,512}",
         r"\1" + MASK,
@@ -214,9 +220,10 @@ SHAPES = (
 _NAME = re.compile(
     r"(?:(?<![a-z])(?:pass|pw|psk|dsn)(?![a-z])|(?<!/etc/)(?<!/bin/)passw(?:or)?d|passwort|passphrase|passcode|pwd|secret(?!ar)|token(?!iz)"
     r"|(?:api|access|private|encryption|encrypt|signing|auth|account|shared|master|session|storage|deploy|hmac|jwt|client"
-    r"|service|app)[_.-]?key|(?<!load)(?<!loadencrypted)(?<!import)credentials?|(?<=[\"_])auth(?![a-z]))"
+    r"|service|app)[_. -]?key|(?<!load)(?<!loadencrypted)(?<!import)credentials?|(?<=[\"_])auth(?![a-z]))"
     r"([a-z0-9_.\[\]-]{0,48})"
-    r"\\{0,3}[\"']?(?:[ \t]{0,16}(?:=>|:=|==?|:)[ \t]{0,16}|>|[\"']?[ \t]{1,4}value[ \t]{0,4}=[ \t]{0,4}"
+    r"\\{0,3}[\"']?(?:[ \t](?:for|of)[ \t]\S{1,64})?(?:[ \t]{0,16}(?:=>|:=|==?|:)[ \t]{0,16}|>"
+    r"|[\"']?[ \t]{1,4}value[ \t]{0,4}=[ \t]{0,4}"
     r"|,[ \t]{0,4}(?=[\"'])|[ \t]{0,8}\n[ \t+-]{1,40}value:[ \t]{0,8})",
     re.I,
 )
@@ -274,7 +281,7 @@ def _value(text, name):
     quote = _QUOTED.match(text, start)
     if quote:
         return quote.end(), _end_of_quoted(text, quote)
-    if name.group().endswith(">"):
+    if name.group().endswith(">") and not name.group().endswith("=>"):
         return start, max(start, text.find("<", start, start + 4096))
     if text[start : start + 1] == "[" and not text.startswith(MASK, start):
         return start + 1, _end_of_list(text, start + 1)

@@ -68,14 +68,14 @@ class Revert:
             self.save(state=CONFIRMED)
             return True
 
-    def take_back(self, booting=False):
+    def take_back(self, booting=False, made=True):
         """Take it back now, or finish what was begun; returns why not all is as before, empty when it is."""
         with self.held() as record:
             if record["state"] not in OPEN:
                 return record["detail"]
-            self.save(state=REVERTING)
-            told, final = taken_back(record, booting)
-            self.save(state=REVERTED if not told else FAILED if final else REVERTING, detail=told)
+            self._note(state=REVERTING)
+            told, final = taken_back(record, booting, made)
+            self._note(state=REVERTED if not told else FAILED if final else REVERTING, detail=told)
         return told
 
     def save(self, **changed):
@@ -83,24 +83,39 @@ class Revert:
         self.record = dict(self.record, **changed)
         manifest.write(self.fd, RECORD, self.record)
 
+    def _note(self, **changed):
+        """The same where a full disk must stop nothing: taking back twice does no harm."""
+        try:
+            self.save(**changed)
+        except OSError:
+            self.record = dict(self.record, **changed)
+
     def disarm(self):
-        """It is settled: nothing of it is to happen any more."""
-        revert_units.disarm(self.name)
-        manifest.remove(self.fd, PROGRAM.encode("ascii"))
+        """It is settled: nothing of it is to happen any more, and what is left of it would find that so."""
+        try:
+            revert_units.disarm(self.name)
+            manifest.remove(self.fd, PROGRAM.encode("ascii"))
+        except OSError:
+            pass  # it is taken away with the record
 
 
-def taken_back(record, booting=False):
-    """Take back what a record tells of, and let its service run with it: (why not all is as before, for good)."""
+def taken_back(record, booting=False, made=True):
+    """Take back what a record tells of, and let its service run with it: (why not all is as before, for good).
+
+    Nothing runs yet while the host boots, and what was not `made` to its end no service has seen.
+    """
     try:
         undo.take_back(record["undo"], record["change"], record["args"], booting)
     except walk.Refused as error:
         return "%s: %s" % (error.reason, error.detail), error.reason in HOPELESS
     except OSError as error:
         return "%s: %s" % (walk.reason_of(error), error.strerror or error), False
-    if booting:
+    if booting or not made:
         return "", False
     told = revert_units.reload_systemd() if record["units"] else ""
-    return told or (well.bring_back(record["reload"], record["ran"]) if record["reload"] else ""), False
+    return told or (
+        well.bring_back(record["reload"], record["ran"], record["units"]) if record["reload"] else ""
+    ), False
 
 
 def arm(change, record, seconds):

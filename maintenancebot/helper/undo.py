@@ -39,15 +39,41 @@ def _exchange(part, _change, _args):
 
 
 def _create(part, change, args):
-    """What was installed goes into the trash; what somebody made of it since stays."""
+    """What was installed goes again; what somebody made of it since stays."""
     there = walk.lstat(part["path"])
     if there is None or there.st_ino != part["installed"]["ino"]:
         return
     if exchange.known(there) != part["installed"]:
         raise walk.Refused("changed_since", "somebody has written to it since")
-    expected = dict(inodes.values(there), path=part["path"])
-    args = dict(args, allow=[os.path.dirname(part["path"])], protect=[])
-    found = correct_files.Dressable(dict(change, object=expected), args)
+    try:
+        item = store.find(part["item"])
+    except walk.Refused:
+        _into_trash(inodes.values(there), part["path"], change, args)
+        return
+    try:
+        _take_again(item, part)
+    finally:
+        _close(item)
+
+
+def _take_again(item, part):
+    """Into the item that it came from, which needs no room on the disk."""
+    folder, name = _place(part["path"])
+    try:
+        renames.take(folder, name, item.fd, BYTES)
+        if exchange.known(item.held()) != part["installed"]:
+            renames.give(item.fd, BYTES, folder, name)
+            raise walk.Refused("changed_since", "it was replaced in this very moment")
+        os.fsync(folder)
+        correct_files.touch(folder)
+        item.drop()
+    finally:
+        os.close(folder)
+
+
+def _into_trash(identity, path, change, args):
+    args = dict(args, allow=[os.path.dirname(path)], protect=[])
+    found = correct_files.Dressable(dict(change, object=dict(identity, path=path)), args)
     try:
         item = trash.new_item(found, change, args)
         try:
@@ -66,7 +92,7 @@ def _remove(part, _change, _args):
     try:
         item.unsettle()
         if item.held() is not None:
-            item.save(state="restoring", target=part["path"])
+            item.note(state="restoring", target=part["path"])
             _give(item, part["path"])
         item.discard()
     finally:

@@ -23,14 +23,14 @@ def look(unit):
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
-def reload(unit, out):
+def reload(unit, out, restart=False):
     """Let a running unit read its configuration again, by a restart where it cannot reload; why it is not well then."""
     was = look(unit)
     if not was:
         return "%s: systemd does not answer" % unit
     if was["ActiveState"] not in UP:
         return ""
-    verb = "reload" if was["CanReload"] == "yes" else "restart"
+    verb = "reload" if was["CanReload"] == "yes" and not restart else "restart"
     answer = tools.run([tools.find("systemctl"), "--no-ask-password", verb, "--", unit], out=out, limit=LIMIT)
     if not answer.ok:
         return "%s of %s: %s" % (verb, unit, answer.error())
@@ -56,13 +56,13 @@ def watch(unit, was=None):
         time.sleep(POLL_SECONDS)
 
 
-def bring_back(unit, ran):
+def bring_back(unit, ran, restart=False):
     """Let a unit that ran before run again with its old configuration; why it does not."""
     if not ran:
         return ""
     program = tools.find("systemctl")
     now = look(unit)
-    if now.get("ActiveState") in UP and now.get("CanReload") == "yes":
+    if now.get("ActiveState") in UP and now.get("CanReload") == "yes" and not restart:
         told = reload(unit, None)
         if not told:
             return ""

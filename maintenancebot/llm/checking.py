@@ -162,7 +162,8 @@ def _kinds(words: Sequence[str], at: int, ahead: int) -> frozenset[str]:
         is_number = _NUMBER.match(other) and (place == 0 or following[place - 1].lower() != "of")
         if is_number or other.lower() in lexicon.ENDS_A_COUNT:
             break
-        kinds |= {lexicon.kind(other)} - {""}
+        if following[max(0, place - 1)].lower() != "the":  # "90 the week before" counts no weeks
+            kinds |= {lexicon.kind(other)} - {""}
         if is_whole and kinds:
             break
     return frozenset(kinds)

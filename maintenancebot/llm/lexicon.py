@@ -56,7 +56,7 @@ KINDS: tuple[tuple[str, str], ...] = (
 )
 _KINDS = re.compile("^(?:" + "|".join(f"(?P<k{at}>{pattern})" for at, (pattern, _) in enumerate(KINDS)) + ")$", re.I)
 
-ENDS_A_COUNT = _listed("and but while whereas with on in at after before than is by")
+ENDS_A_COUNT = _listed("and but while whereas with on in at after before than is by this last per")
 """What comes after these is about something else."""
 
 NUMBER_WORDS = _listed(

@@ -24,6 +24,9 @@ _SCHEMA: Mapping[str, Json] = {
     "additionalProperties": False,
 }
 _BYTES = ("freed_now", "freed_at_purge")
+_OWN = ("tokens", "dollars")
+"""What the model itself used: each answer changes it, and the same facts would never get the same words."""
+
 _SAID: Mapping[str, str] = {
     **FIGURES,
     "hosts_well": "hosts well",
@@ -116,7 +119,7 @@ def _line(line: Mapping[str, Json]) -> dict[str, Json]:
 
 def _figures(figures: Mapping[str, Json]) -> list[str]:
     """`12 packages upgraded`; what is 0 is not worth a word."""
-    rows = [(name, value) for name, value in figures.items() if value]
+    rows = [(name, value) for name, value in figures.items() if value and name not in _OWN]
     return [f"{size(value) if name in _BYTES else value} {_SAID.get(name, name)}" for name, value in rows]
 
 

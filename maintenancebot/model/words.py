@@ -116,7 +116,7 @@ class Reason(StrEnum):
     NOT_ENOUGH = "not_enough"  # what may be freed does not reach the target
     NO_EFFECT = "no_effect"  # done, and the measure shows nothing of it
     OFFLOAD_FAILED = "offload_failed"  # the object store refused it, or does not hold what was sent
-    NEEDS_RELOAD = "needs_reload"  # a writer has the log open, and nothing is configured that makes it reopen
+    NEEDS_RELOAD = "needs_reload"  # whoever uses it goes on with the old one, and nothing is configured that ends this
     OVER_CAP = "over_cap"  # found more than the plan may list
     AGE_UNKNOWN = "age_unknown"
     SEEN_TOO_SELDOM = "seen_too_seldom"  # unused at fewer looks than the task asks for

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maintenancebot.model import Action, Change, Host, Risk, Undo
-from maintenancebot.plan import contested
+from maintenancebot.plan import contested, trying
 from maintenancebot.plan.differences import Difference, Seen
 from maintenancebot.plan.document import make_change
 from maintenancebot.plan.lockout import can_lock_out
@@ -34,6 +34,8 @@ def objection(seen: Seen) -> str:
         return "left alone"
     if item.kind is ItemKind.PACKAGE and set(seen.differs) != {"held"}:
         return "of a package only the hold is corrected"
+    if can_lock_out(item, "") and (no := trying.objection(item)):
+        return no
     if wanted.get("state") == "absent" or item.content is not None:
         return ""
     if item.kind is ItemKind.CRONTAB or (item.kind is ItemKind.FILE and not _only_metadata(seen)):
@@ -71,7 +73,7 @@ def correction(host: Host, task: str, seen: Seen) -> Change:
 
 def _replaces_a_file(seen: Seen) -> bool:
     is_there = seen.difference is not Difference.MISSING
-    return seen.item.kind is ItemKind.FILE and is_there
+    return seen.item.kind is ItemKind.FILE and is_there and not _only_metadata(seen)
 
 
 def _only_metadata(seen: Seen) -> bool:

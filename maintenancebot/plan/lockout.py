@@ -16,6 +16,7 @@ PATHS = (
     "*/.ssh/*",
     "/etc/pam.conf",
     "/etc/pam.d/*",
+    "/usr/lib/pam.d/*",
     "/etc/security/*",
     "/etc/login.defs",
     "/etc/securetty",
@@ -24,8 +25,10 @@ PATHS = (
     "/etc/environment",
     "/etc/profile",
     "/etc/profile.d/*",
-    "/etc/bash.bashrc",
-    "*/.bashrc",
+    "/etc/bash*",
+    "/etc/zsh*",
+    "*/.bash*",
+    "*/.zsh*",
     "*/.profile",
     "/etc/passwd",
     "/etc/group",
@@ -81,6 +84,7 @@ UNITS = (
     "systemd-network*",
     "systemd-resolved*",
     "systemd-logind*",
+    "systemd-user-sessions*",
     "dhcpcd*",
     "dbus*",
     "nftables*",
@@ -100,7 +104,7 @@ UNITS = (
 )
 """Globs of units, each with all that hangs on it: sockets, timers, instances."""
 
-UNIT_FILES = ("/etc/systemd/system/", "/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/")
+UNIT_FILES = tuple(f"{root}/systemd/system/" for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"))
 
 
 def can_lock_out(item: Item, user: str) -> bool:

@@ -87,9 +87,8 @@ def _rate(known: Sequence[Sample]) -> float | None:
     """Bytes in a second, by least squares; None where all samples are of one instant."""
     if len(known) < 2 or known[-1].at <= known[0].at:
         return None
-    middle, level = _means(known)
-    rise = sum((one.at - middle) * (one.used - level) for one in known)
-    return rise / sum((one.at - middle) ** 2 for one in known)
+    points = _points(known)
+    return sum(at * used for at, used in points) / sum(at**2 for at, _ in points)
 
 
 def _rate_error(known: Sequence[Sample]) -> float | None:
@@ -97,14 +96,17 @@ def _rate_error(known: Sequence[Sample]) -> float | None:
     rate, freedom = _rate(known), len(known) - 2
     if rate is None or freedom < 1:
         return None
-    middle, level = _means(known)
-    off = sum((one.used - level - rate * (one.at - middle)) ** 2 for one in known)
-    squares = sum((one.at - middle) ** 2 for one in known)
-    return math.sqrt(off / freedom / squares) * (SURE[freedom - 1] if freedom <= len(SURE) else 2.0)
+    points = _points(known)
+    off = sum((used - rate * at) ** 2 for at, used in points)
+    error = math.sqrt(off / freedom / sum(at**2 for at, _ in points))
+    return error * (SURE[freedom - 1] if freedom <= len(SURE) else 2.0)
 
 
-def _means(known: Sequence[Sample]) -> tuple[float, float]:
-    return sum(one.at for one in known) / len(known), sum(one.used for one in known) / len(known)
+def _points(known: Sequence[Sample]) -> list[tuple[float, float]]:
+    """Time and use of each sample, as distances from their means; from the first one on, so that they are exact."""
+    ats, uses = [one.at - known[0].at for one in known], [one.used - known[0].used for one in known]
+    middle, level = sum(ats) / len(ats), sum(uses) / len(uses)
+    return [(at - middle, used - level) for at, used in zip(ats, uses, strict=True)]
 
 
 def _days(left: int, rate: float) -> float | None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table, func, select
 from maintenancebot.policy.approvals import ApprovalState
 from maintenancebot.policy.episodes import ENDED
 from maintenancebot.store.database import Database
-from maintenancebot.store.tables import alerts, approvals, episodes, messages, slots
+from maintenancebot.store.tables import alerts, approvals, deliveries, episodes, messages, slots
 
 Counts = Mapping[tuple[str, ...], int]
 
@@ -27,6 +27,7 @@ class Snapshot:
     ended_episodes: Counts  # by rule and state
     slots: Counts  # by schedule, state and reason; no state while at work
     messages_waiting: int
+    deliveries: Counts  # that are over, by target and state
     approvals_waiting: int
 
 
@@ -48,6 +49,7 @@ class Figures:
                 ended_episodes=_by(connection, episodes, "rule", "state", where=(is_over,)),
                 slots=_by(connection, slots, "schedule", "state", "reason"),
                 messages_waiting=_by(connection, messages, where=(messages.c.sent_at.is_(None),))[()],
+                deliveries=_by(connection, deliveries, "target", "state", where=(deliveries.c.ended_at.is_not(None),)),
                 approvals_waiting=_by(connection, approvals, where=asked)[()],
             )
 

@@ -84,6 +84,8 @@ def test_a_corrected_file_keeps_all_else_and_the_old_version_lies_in_the_trash(e
     item = host.path(f"/var/lib/maintenancebot/trash/{made.measured['trash_item']}/item")
     assert (item.read_bytes(), item.stat().st_uid) == (b"by hand\n", host.ids("ops")[0])
     assert each.plan(file("/etc/app/app.conf", b"declared\n", owner="root")).changes == ()
+    assert verdict(each.correct(file("/etc/app/app.conf", None))) == DONE
+    assert not path.exists()
 
 
 def test_a_broken_configuration_is_never_installed(each: Corrector) -> None:
@@ -102,9 +104,9 @@ def test_a_broken_configuration_is_never_installed(each: Corrector) -> None:
 
 
 def test_a_good_one_stays_once_a_new_login_works(web: Corrector) -> None:
-    assert verdict(web.correct(file(DROP_IN, b"PermitEmptyPasswords no\n", reload=SSH))) == DONE
-    assert verdict(web.correct(file(DROP_IN, None, reload=SSH))) == DONE
-    assert not web.lab_host.path(DROP_IN).exists()
+    assert verdict(web.correct(file(DROP_IN, b"PermitEmptyPasswords no\n"))) == DONE
+    assert "permitemptypasswords no" in web.lab_host.run(["sshd", "-T"]).stdout
+    web.lab_host.path(DROP_IN).unlink()
 
 
 def wrong_port(host: LabHost) -> Item:

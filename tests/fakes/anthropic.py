@@ -140,11 +140,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[: len(body) // 2])
 
     def _huge(self, request: dict[str, Any]) -> None:
-        self._message(request)
+        """An answer that would do, if it were not 10 MB long."""
         self.close_connection = True
-        self._head(10_000_000)
+        body = self._message(request)
+        self._head(10_000_000 + len(body))
         for _ in range(10):
             self.wfile.write(b" " * 1_000_000)
+        self.wfile.write(body)
 
     def _page(self, request: dict[str, Any]) -> None:
         """What a proxy in between would say."""

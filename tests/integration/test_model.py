@@ -65,6 +65,8 @@ def test_the_same_facts_get_the_same_words_without_another_call(fake: Fake, stor
     first = wording.word(FACTS, asker(fake, store))
     fake.plan = ["500"] * 9
     assert wording.word(FACTS, asker(fake, store)) == first
+    spent = {**FACTS, "figures": {**FACTS["figures"], "tokens": 9999, "dollars": 1.5}}
+    assert wording.word(spent, asker(fake, store)) == first  # what was asked changed these
     assert len(fake.requests) == 1
     assert wording.word({**FACTS, "headline": "3 of 48 hosts failed"}, asker(fake, store)).text == ""
 

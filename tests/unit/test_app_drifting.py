@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from maintenancebot.model import Reason
+from maintenancebot import app
+from maintenancebot.engine.progress import Silent
+from maintenancebot.errors import UsageError
+from maintenancebot.model import Reason, Report, State
+from maintenancebot.plan.document import plan_to_json
 from maintenancebot.policy.episodes import Episode, EpisodeState
 from maintenancebot.store.episodes import Episodes
 from tests.unit.alerts import received
@@ -151,3 +158,75 @@ def test_after_a_kill_at_any_step_it_is_corrected_once(
     assert (episode.state, episode.reason) == (CLOSED, Reason.VERIFIED)
     assert file.read_text() == DECLARED
     assert len(daemon.changes()) == 1
+
+
+def correct(place: Place, **more: Any) -> Report:
+    return app.run(place, tasks=("drift",), progress=Silent(), stop=threading.Event(), command="drift correct", **more)
+
+
+def test_without_baselines_a_scan_says_where_they_would_lie(place: Place, box: Box) -> None:
+    with pytest.raises(UsageError, match="nothing is declared: no baseline lies in 'baselines'"):
+        app.dry_run(place, tasks=("drift",), progress=Silent(), stop=threading.Event())
+
+
+def test_a_plan_of_a_file_installs_what_was_declared(place: Place, file: Path, tmp_path: Path) -> None:
+    _, plan = app.dry_run(place, tasks=("drift",), progress=Silent(), stop=threading.Event())
+    (tmp_path / "plan").write_text(json.dumps(plan_to_json(plan)))
+    told = app.run(place, plan_file=tmp_path / "plan", progress=Silent(), stop=threading.Event())
+    assert told.state is State.DONE
+    assert file.read_text() == DECLARED
+
+
+def test_who_is_fought_is_told_once_by_the_runs_that_see_it(daemon: Daemon, place: Place, file: Path) -> None:
+    before = file.read_text()
+    assert correct(place).state is State.DONE
+    file.write_text(before)
+    for _ in range(2):
+        told = correct(place)
+        assert (told.state, told.hosts[0].tasks[0].reason) == (State.FAILED, Reason.CONTESTED)
+    ((kind, body),) = daemon.messages()
+    assert (kind, body["item"], body["reason"]) == ("contested", f"file:{PATH}", "contested")
+    assert body["wanted"]["sha256"] != body["found"]["sha256"]
+    with daemon.store() as store:
+        assert {run.command for run in store.runs.latest(9)} == {"drift correct"}
+    assert file.read_text() == before
+
+
+def test_what_is_known_of_a_fight_outlives_a_kill_before_the_end_of_the_run(
+    place: Place, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = file.read_text()
+
+    def dies(*_: object, **__: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr("maintenancebot.app.maintenance.finish", dies)
+        correct(place)
+    assert file.read_text() == DECLARED
+    file.write_text(before)
+    assert correct(place).hosts[0].tasks[0].reason is Reason.CONTESTED
+
+
+def test_who_only_observes_sees_drift_and_nothing_is_corrected(daemon: Daemon, place: Place, file: Path) -> None:
+    place.configure(cleanup(), remediation={"drift": {"approval": "observe"}})
+    (task,) = correct(place).hosts[0].tasks
+    assert (task.state, task.reason, task.changes) == (State.FAILED, Reason.DRIFTED, ())
+    assert task.facts["drifted"][0]["note"] == "autonomy is `observe`"
+    assert work(daemon).reason is Reason.DRIFTED
+    assert daemon.changes() == []
+
+
+def test_who_wants_to_know_at_once_is_told_of_what_was_corrected(daemon: Daemon, place: Place, file: Path) -> None:
+    place.configure(cleanup(), remediation={"drift": {"approval": "notify"}})
+    assert work(daemon).reason is Reason.VERIFIED
+    ((kind, body),) = daemon.messages()
+    assert (kind, body["rule"], body["tried"]["changes"][0]["name"]) == ("healed", "drift", f"file:{PATH}")
+
+
+def test_in_a_freeze_drift_is_a_persons(daemon: Daemon, place: Place, file: Path) -> None:
+    first, last = clock(), clock() + timedelta(days=1)
+    place.configure(cleanup(), freeze=[{"start": f"{first:%Y-%m-%d}", "end": f"{last:%Y-%m-%d}"}])
+    episode = work(daemon)
+    assert (episode.state, episode.reason) == (ESCALATED, Reason.FREEZE)
+    assert daemon.changes() == []

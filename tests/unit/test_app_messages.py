@@ -18,6 +18,7 @@ from maintenancebot.app.scrubbing import scrubbed
 from maintenancebot.app.targets import missing, targets
 from maintenancebot.delivery.log import Log
 from maintenancebot.delivery.parcel import Attempt, Fate, Parcel, Target
+from maintenancebot.errors import StoreError
 from maintenancebot.settings import Secrets
 from tests.lab.tools import wait_until
 from tests.unit.places import Place
@@ -209,6 +210,16 @@ def test_a_fault_of_ours_is_no_success_and_no_copy(desk: Desk, box: Box, caplog:
     assert "fault" in actions(caplog)
 
 
+def test_nothing_is_sent_that_cannot_be_written_down(desk: Desk, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full")
+
+    desk.put("a")
+    monkeypatch.setattr(desk.store.deliveries, "claim", fail)
+    assert desk.deliver() == {"log": "the disk is full", "slack": "the disk is full"}
+    assert box.got == []
+
+
 def test_a_target_that_hangs_is_not_waited_for_and_not_told_twice(desk: Desk, box: Box) -> None:
     goes_on = threading.Event()
 
@@ -223,6 +234,7 @@ def test_a_target_that_hangs_is_not_waited_for_and_not_told_twice(desk: Desk, bo
     for _ in range(3):
         desk.deliver(seconds=0.05)
     assert time.monotonic() - began < 5
+    wait_until(lambda: box.got and other.got, "both are told")
     assert (len(box.got), len(other.got)) == (1, 1)
     goes_on.set()
     wait_until(lambda: not messages._busy, "the target answered")
@@ -266,6 +278,8 @@ def names(context: Context) -> Sequence[str]:
         ({"channel": "C1"}, Secrets(slack_token="xoxb-1"), ["Log", "SlackApi"], ""),
         ({"channel": "C1"}, Secrets(slack_webhook_url="https://x/y"), ["Log", "SlackWebhook"], ""),
         (None, Secrets(slack_webhook_url="https://x/y"), ["Log", "SlackWebhook"], ""),
+        (None, Secrets(slack_webhook_url="http://x/y"), ["Log"], "`slack_webhook_url` is no address"),
+        (None, Secrets(slack_webhook_url="https://[x/y"), ["Log"], "`slack_webhook_url` is no address"),
         ({"channel": "C1"}, Secrets(slack_token="t", slack_webhook_url="https://x/y"), ["Log", "SlackApi"], ""),
     ],
 )

@@ -17,6 +17,7 @@ from maintenancebot.report.week import FIGURES
 from maintenancebot.report.week_json import week_to_json
 from maintenancebot.settings.telling import Spending
 from maintenancebot.store import Store
+from maintenancebot.store.summaries import Summary
 from tests.unit.places import Place
 from tests.unit.report.examples import change, cleanup, host, package, patches, planned
 from tests.unit.store.examples import request
@@ -157,6 +158,20 @@ def test_how_long_something_is_stuck_is_told(fleet: Fleet) -> None:
     assert (line.weeks, line.since) == (4, SUNDAY - 4 * WEEK)
 
 
+def test_what_began_later_says_nothing_of_an_older_week(fleet: Fleet) -> None:
+    fleet.ran(host("web-1", STALE), at=SUNDAY - WEEK)
+    row = {"state": "failed", "reason": "stale", "since": SUNDAY.isoformat()}
+    fleet.store.memories.keep("web-1", results.KIND, {"backup_verification": row}, at=MONDAY)
+    (line,) = fleet.week("web-1", name="2026-W46").needs_person
+    assert (line.weeks, line.since) == (0, SUNDAY - WEEK + timedelta(minutes=1))
+
+
+def test_done_and_nothing_to_do_are_no_difference(fleet: Fleet) -> None:
+    fleet.ran(host("web-1", patches(package("a=1"))), at=SUNDAY - WEEK)
+    fleet.ran(host("web-1", patches(state=State.NOTHING, reason=Reason.UP_TO_DATE)))
+    assert fleet.week("web-1").changed == ()
+
+
 def test_a_host_that_was_well_within_the_week_is_not_called_down_since_the_week_before(fleet: Fleet) -> None:
     for weeks_ago in (1, 0):
         fleet.ran(down("web-1"), at=SUNDAY - weeks_ago * WEEK)
@@ -176,12 +191,49 @@ def test_what_was_well_in_between_is_not_stuck(fleet: Fleet) -> None:
     assert (line.weeks, line.since) == (0, SUNDAY + timedelta(minutes=1))
 
 
+def test_hosts_that_came_and_that_went_are_told(fleet: Fleet) -> None:
+    fleet.ran(host("old-1", FRESH), host("web-1", FRESH), at=SUNDAY - WEEK)
+    facts = week_to_json(fleet.week("old-1", "web-1", name="2026-W46", now=MONDAY - WEEK))
+    fleet.store.summaries.post("key", Summary("2026-W46", MONDAY - WEEK, facts, {}), is_whole=True)
+    fleet.ran(host("web-1", FRESH), host("web-2", STALE))
+    assert [(line.host, line.state, line.detail) for line in fleet.week("web-1", "web-2").changed] == [
+        ("web-2", State.FAILED, "new in the inventory"),
+        ("old-1", State.NOTHING, "not in the inventory any more"),
+    ]
+
+
+def test_a_week_that_another_version_told_is_computed_anew(fleet: Fleet) -> None:
+    fleet.ran(host("web-1", patches(package("a=1"))), at=SUNDAY - WEEK)
+    told_before = Summary("2026-W46", MONDAY - WEEK, {"schema": 99}, {})
+    fleet.store.summaries.post("key", told_before, is_whole=True)
+    assert fleet.week("web-1").before["packages_upgraded"] == 1
+
+
+def test_how_long_it_was_so_when_it_was_told_is_gone_on_from(fleet: Fleet) -> None:
+    fleet.ran(host("web-1", STALE), at=SUNDAY - WEEK)
+    week = fleet.week("web-1", name="2026-W46", now=MONDAY - WEEK)
+    stuck = replace(week, needs_person=(replace(week.needs_person[0], weeks=5, since=SUNDAY - 6 * WEEK),))
+    fleet.store.summaries.post("key", Summary("2026-W46", MONDAY, week_to_json(stuck), {}), is_whole=True)
+    fleet.ran(host("web-1", STALE))
+    (line,) = fleet.week("web-1").needs_person
+    assert (line.weeks, line.since) == (6, SUNDAY - 6 * WEEK)
+
+
 def test_a_week_at_hand_is_held_against_the_same_part_of_the_one_before(fleet: Fleet) -> None:
     fleet.ran(host("web-1", patches(package("a=1"))), at=SUNDAY - WEEK)
     fleet.ran(host("web-1", patches(package("b=1"), package("c=1"))), at=SUNDAY - WEEK - timedelta(days=3))
     week = fleet.week("web-1", now=SUNDAY - timedelta(days=1))
     assert week.before["packages_upgraded"] == 2
     assert week.ends_at == SUNDAY - timedelta(days=1)
+
+
+def test_a_week_at_hand_is_held_against_a_part_of_what_was_told_too(fleet: Fleet) -> None:
+    fleet.ran(host("web-1", patches(package("b=1"))), at=SUNDAY - WEEK - timedelta(days=3))
+    fleet.ran(host("web-1", patches(package("a=1"))), at=SUNDAY - WEEK)
+    facts = week_to_json(fleet.week("web-1", name="2026-W46", now=MONDAY - WEEK))
+    assert facts["figures"]["packages_upgraded"] == 2
+    fleet.store.summaries.post("key", Summary("2026-W46", MONDAY - WEEK, facts, {}), is_whole=True)
+    assert fleet.week("web-1", now=SUNDAY - timedelta(days=1)).before["packages_upgraded"] == 1
 
 
 def test_figures_are_counted_from_what_was_measured(fleet: Fleet) -> None:
@@ -379,6 +431,31 @@ def test_a_disk_that_fills_up_is_told_with_its_bounds(fleet: Fleet) -> None:
     assert 3 < week.disks[0].days < 7
     assert told(week.needs_person) == ["web-1 disk /srv: waiting no_space"]
     assert len(week.disks[0].samples) == 6
+
+
+def test_a_growth_that_may_be_none_is_no_trouble_below_ninety_percent(fleet: Fleet) -> None:
+    fleet.ran(host("web-1", FRESH))
+    end, day = int(SUNDAY.timestamp()), 86400
+    noisy = {"/low": (60, 85, 62, 84, 66, 87), "/high": (72, 94, 75, 93, 76, 95)}
+    rows = {mount: [[end - (5 - n) * day, used, 100, 1] for n, used in enumerate(row)] for mount, row in noisy.items()}
+    fleet.store.memories.keep("web-1", "disk", rows, at=MONDAY)
+    week = fleet.week("web-1")
+    assert [(disk.mount, disk.latest) for disk in week.disks] == [("/high", None), ("/low", None)]
+    assert all(disk.days is not None and disk.days < 14 for disk in week.disks)
+    assert told(week.needs_person) == ["web-1 disk /high: waiting no_space"]
+
+
+def test_a_disk_that_was_not_seen_in_the_week_is_not_told(fleet: Fleet) -> None:
+    fleet.ran(host("web-1", FRESH))
+    row = [[int((SUNDAY - WEEK).timestamp()), 99, 100, 1]]
+    fleet.store.memories.keep("web-1", "disk", {"/gone": row}, at=MONDAY)
+    assert fleet.week("web-1").disks == ()
+    fleet.ran(host("web-1", FRESH), at=SUNDAY - WEEK)
+    assert [disk.mount for disk in fleet.week("web-1", name="2026-W46").disks] == ["/gone"]
+
+
+def test_who_has_just_begun_is_not_stuck(fleet: Fleet) -> None:
+    assert [line.weeks for line in fleet.week("web-1").needs_person] == [0]
 
 
 def test_secrets_of_hosts_are_in_no_fact_and_texts_are_bounded(fleet: Fleet) -> None:

@@ -124,16 +124,11 @@ def seconds(unit: str, length: int) -> float:
     return time.process_time() - started
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    st.lists(
-        st.sampled_from([*(text for text, _ in SECRETS), *CASES["harmless"], *"=:\"'\\\n-+ @/|<>", MASK, "password"]),
-        max_size=12,
-    )
-)
-def test_any_mixture_is_stable(pieces: list[str]) -> None:
-    once = redacted("".join(pieces))
-    assert redacted(redacted(once)) == redacted(once)
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(st.sampled_from(SECRETS), st.sampled_from(CASES["harmless"]).map(lambda line: (line, "")))))
+def test_secrets_stay_hidden_whatever_stands_around_them(lines: list[tuple[str, str]]) -> None:
+    shown = redacted("\n".join(text for text, _ in lines))
+    assert [secret for _, secret in lines if secret and secret in shown] == []
 
 
 @given(st.text(st.characters(codec=None), max_size=300))

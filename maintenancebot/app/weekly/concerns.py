@@ -41,7 +41,18 @@ def of_reboots(looks: Mapping[str, Looks]) -> Iterable[Line]:
 
 
 def of_now(store: Store, inventory: Inventory, now: datetime, *, is_busy: bool) -> Iterable[Line]:
-    """What holds at this moment: a stop, open breakers, changes without an outcome, plans that wait, lost sources."""
+    """What holds at this moment, whatever week it began in."""
+    yield from _guards(store, now)
+    if not is_busy:  # what is in hand has no outcome yet
+        yield from _open_changes(store)
+    yield from _waiting(store, now)
+    if inventory.incomplete:
+        said = "; ".join(inventory.notes)
+        yield Line("", "inventory", State.UNKNOWN, Reason.INVENTORY_STALE, f"hosts of a source are not known: {said}")
+
+
+def _guards(store: Store, now: datetime) -> Iterable[Line]:
+    """What keeps the bot from making changes."""
     if stopped := store.guard.stopped():
         said = f"by {stopped.by}: {stopped.reason}" if stopped.reason else f"by {stopped.by}"
         yield Line("", "kill switch", State.SKIPPED, Reason.STOPPED, said, since=stopped.at)
@@ -49,16 +60,19 @@ def of_now(store: Store, inventory: Inventory, now: datetime, *, is_busy: bool) 
         if breaker.state(now) is not BreakerState.CLOSED:
             subject = f"circuit breaker {key.scope} {key.name}"
             yield Line("", subject, State.SKIPPED, Reason.BREAKER_OPEN, f"{breaker.failures} failures")
-    if not is_busy:  # what is in hand has no outcome yet
-        yield from _open_changes(store)
+
+
+def _waiting(store: Store, now: datetime) -> Iterable[Line]:
+    """Plans and alerts that wait for a person's word."""
     for approval in store.approvals.pending(at=now):
         until = f"{approval.expires_at:%a %Y-%m-%d %H:%M %Z}"
         said = f"{len(approval.changes):,} changes on {', '.join(approval.hosts)}, until {until}"
         subject = f"plan {approval.digest[:12]}"
         yield Line("", subject, State.WAITING, Reason.NEEDS_APPROVAL, said, since=approval.requested_at)
-    if inventory.incomplete:
-        said = "; ".join(inventory.notes)
-        yield Line("", "inventory", State.UNKNOWN, Reason.INVENTORY_STALE, f"hosts of a source are not known: {said}")
+    for episode in store.episodes.open():
+        if episode.is_waiting:
+            subject = f"{episode.rule} {episode.subject}"
+            yield Line(episode.host, subject, State.WAITING, episode.reason, episode.detail, since=episode.opened_at)
 
 
 def _unfinished(records: Records, *, is_busy: bool) -> Iterable[Line]:
@@ -89,22 +103,19 @@ def _slots(records: Records) -> Iterable[Line]:
 
 
 def _episodes(episodes: Iterable[Episode]) -> Iterable[Line]:
-    """The last alert of each thing, where it was given to a person or waits for one."""
+    """The last alert of each thing, where it was given to a person."""
     last = {(episode.host, episode.rule, episode.subject): episode for episode in episodes}
     for episode in last.values():
-        subject = f"{episode.rule} {episode.subject}"
         if episode.state is EpisodeState.ESCALATED:
             yield Line(
                 host=episode.host,
-                subject=subject,
+                subject=f"{episode.rule} {episode.subject}",
                 state=State.FAILED,
                 reason=episode.reason,
                 detail=episode.detail,
                 since=episode.opened_at,
                 action="see to it: the bot has given it to a person",
             )
-        elif episode.is_waiting:
-            yield Line(episode.host, subject, State.WAITING, episode.reason, episode.detail, since=episode.opened_at)
 
 
 def _open_changes(store: Store) -> Iterable[Line]:

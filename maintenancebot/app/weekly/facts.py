@@ -18,6 +18,7 @@ from maintenancebot.policy.weeks import Span
 from maintenancebot.report.week import HostWeek, Line, RunLine, Week
 from maintenancebot.report.week_json import week_from_json
 from maintenancebot.store import Store
+from maintenancebot.store.summaries import Summary
 
 
 def facts(context: Context, store: Store, span: Span, now: datetime) -> Week:
@@ -25,13 +26,22 @@ def facts(context: Context, store: Store, span: Span, now: datetime) -> Week:
     tasks = {one.host.name: tuple(task.name for task in one.tasks) for one in select(context, (), (), ())}
     teller, last = _Teller(context, store, tasks), span.before()
     told = store.summaries.get(last.name)
-    earlier = before = week_from_json(told.facts) if told else None
+    earlier = before = as_told(told) if told else None
     if before is None or not span.is_over(now):
         # A week at hand is held against the same part of the one before.
         until = last.ends_at if span.is_over(now) else last.starts_at + (now - span.starts_at)
         before = teller.week(records.read(store, last, until))
     recorded = records.read(store, span, now)
-    return teller.week(recorded, now if span.is_recent(now) else None, before, earlier or before)
+    stuck = earlier or (before if before.runs else None)  # before the first run nothing was stuck
+    return teller.week(recorded, now if span.is_recent(now) else None, before, stuck)
+
+
+def as_told(summary: Summary) -> Week | None:
+    """The week as it was told; None where another version told it, in a form that this one does not read."""
+    try:
+        return week_from_json(summary.facts)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,14 @@ from maintenancebot.report.week_lines import SEVERITY
 HOST = ""
 """The subject of what is wrong with a host as a whole."""
 
+WHEN = "`maintenancebot run` looks now, `maintenancebot check` says when the daemon does"
+
 
 def of_hosts(looks: Mapping[str, Looks]) -> Iterable[Line]:
     """A line for each trouble of each host; what nobody looked at is one."""
     if looks and not any(known.is_seen for known in looks.values()):
-        yield Line("", "hosts", State.UNKNOWN, Reason.NONE, f"no run of the week looked at any of {len(looks):,}")
+        detail = f"no run of the week looked at any of {len(looks):,}"
+        yield Line("", "hosts", State.UNKNOWN, Reason.NONE, detail, action=WHEN)
         return
     for host, known in looks.items():
         yield from _of_host(host, known)
@@ -27,7 +30,7 @@ def of_hosts(looks: Mapping[str, Looks]) -> Iterable[Line]:
 
 def _of_host(host: str, known: Looks) -> Iterable[Line]:
     if not known.is_seen:
-        yield Line(host, HOST, State.UNKNOWN, Reason.NONE, NOT_LOOKED_AT)
+        yield Line(host, HOST, State.UNKNOWN, Reason.NONE, NOT_LOOKED_AT, action=WHEN)
     if known.trouble is not None:
         yield from _lines(
             HostReport(host, known.trouble.state, known.trouble.reason, known.trouble.detail), known.trouble

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -18,6 +19,7 @@ from maintenancebot.engine import results
 from maintenancebot.engine.progress import Silent
 from maintenancebot.inventory import load_both
 from maintenancebot.model import Reason, State
+from maintenancebot.settings import Notify, Slack
 from maintenancebot.store import Store
 from tests.unit.places import Place
 
@@ -86,3 +88,21 @@ def test_only_a_cycle_that_went_to_its_end_is_told_to_the_dead_mans_switch(
     duties = Duties(lambda: holds, lambda: None, store, Vitals(), Troubles())
     duties._run(Claim("cycle", 0, "run-1"), Silent())
     assert len(told) == number
+
+
+def test_a_target_that_cannot_be_told_is_a_trouble_until_it_can(place: Place, store: Store) -> None:
+    holds, troubles = [context(place, "web-1")], Troubles()
+    duties = Duties(lambda: holds[-1], lambda: None, store, Vitals(), troubles)
+    store.messages.put("a", "escalated", {"host": "web-1"}, at=AT)
+    hook = {"webhook": {"url": "http://127.0.0.1:1/nobody"}}
+    settings = holds[0].settings
+    told = settings.model_copy(update={"slack": Slack(channel="C1"), "notify": Notify.model_validate(hook)})
+    holds.append(replace(holds[0], settings=told))
+    duties._deliver()
+    assert "slack_token" in troubles.known()["targets"]
+    assert "cannot be reached" in troubles.known()["messages to webhook"]
+    assert len(store.messages.waiting(10)) == 1
+    holds.append(holds[0])
+    duties._deliver()
+    assert troubles.known() == {}
+    assert store.messages.waiting(10) == []

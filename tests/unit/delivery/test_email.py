@@ -42,10 +42,14 @@ def test_a_message_is_a_mail_in_the_same_words(there: Mail) -> None:
     assert "web-1" in taken.get_content()
 
 
-def test_a_summary_is_one_mail_with_all_of_its_thread(there: Mail) -> None:
+def test_a_summary_is_one_mail_with_its_page(there: Mail) -> None:
     assert box(there, to=["a@example.org", "b@example.org"]).send(summary()).fate is Fate.SENT
     assert there.to == [["a@example.org", "b@example.org"]]
-    assert "host-299" in there.taken[0].get_content()
+    body, page = list(there.taken[0].walk())[1:]
+    assert there.taken[0]["Subject"] == "[MaintenanceBot] 2026-W47: 1 host failed"
+    assert "host-299" in body.get_content()
+    assert (page.get_content_type(), page.get_filename()) == ("text/html", "summary-2026-W47.html")
+    assert "host-299" in page.get_content()
 
 
 @pytest.mark.parametrize("name", ["a\r\nBcc: all@example.org", "\udcff\x00", "<!channel> & <b>", "ü" * 255])

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from maintenancebot.delivery import slack_words
 from maintenancebot.delivery.parcel import REST_SECONDS, Attempt, Fate, Parcel
@@ -128,6 +130,25 @@ def test_a_thread_goes_on_where_slack_wanted_to_be_left_alone(there: Slack) -> N
     assert (attempt.fate, attempt.wait, attempt.reference["parts"]) == (Fate.LATER, 1, [0, 1])
     assert bot(there).send(again(summary(), attempt)).fate is Fate.SENT
     assert len(there.posted) == parts
+
+
+BAD = [(429, 1), 500, 504, "invalid_auth", "fatal_error", slack.HALF, slack.BIG, slack.DROP, slack.KEEP_AND_DROP]
+
+
+@given(st.lists(st.one_of(st.just(slack.TAKE), st.sampled_from(BAD)), max_size=8))
+@settings(max_examples=40)
+def test_a_summary_arrives_whole_and_once_whatever_slack_does(answers: list[int | str | tuple[int, int]]) -> None:
+    with slack.serving() as there:
+        there.next = list(answers)
+        parcel, attempt = summary(), bot(there).send(summary())
+        while attempt.fate is not Fate.SENT:
+            parcel = again(parcel, attempt)
+            assert parcel.tries <= len(answers)
+            attempt = bot(there).send(parcel)
+        main, *replies = there.posted
+        assert "host-299" in main.words
+        assert [one.metadata["event_payload"]["part"] for one in there.posted] == [0, 1, 2]
+        assert {one.thread_ts for one in replies} == {main.ts}
 
 
 def test_where_nobody_may_look_a_message_that_may_be_there_is_not_posted_again(there: Slack) -> None:

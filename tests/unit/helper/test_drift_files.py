@@ -163,6 +163,11 @@ def test_a_fault_of_ours_is_about_its_item_alone(host: SmallHost, monkeypatch: p
     assert pairs == {bad["id"]: "unreadable", good["id"]: ""}
 
 
+def test_a_key_that_nobody_compares_is_no_match(host: SmallHost) -> None:
+    found = one(host, host.file("conf", TEXT), mode="0640", selinux="etc_t")
+    assert (found["state"], found["error"]) == ("unreadable", "cannot be compared: selinux")
+
+
 def test_looking_changes_no_access_time(host: SmallHost) -> None:
     path = host.file("conf", TEXT)
     os.utime(path, (1, 1))
@@ -213,7 +218,7 @@ class TestDiff:
         [
             (b"\x00\x01" * 9, ["(not text: 18 bytes here, 8 declared)"]),
             (b"x\n" * 200000, ["(too large: 400000 bytes here, 8 declared)"]),
-            (b"x\n" * 5000, ["(too long: 5001 lines here, 2 declared)"]),
+            (b"x\n" * 5000, ["(too long: 5000 lines here, 1 declared)"]),
             (b"Port 22\r\n", ["(differs only in how its lines end)"]),
         ],
     )

@@ -203,7 +203,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("net/ipv4/conf/eth0.1/rp_filter", "2", ("", [])),
         ("net.ipv4.conf", "2", ("not_applicable", [])),
         ("net.bridge.nothing", "1", ("not_applicable", [])),
-        ("net/../../cmdline", "x", ("not_applicable", [])),
+        ("net/../cmdline", "x", ("not_applicable", [])),
         ("/etc/passwd", "x", ("not_applicable", [])),
     ],
 )

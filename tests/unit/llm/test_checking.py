@@ -6,7 +6,8 @@ from maintenancebot.llm import checking, wording
 from maintenancebot.model import State
 from tests.unit.llm.weeks import FACTS, TRUE, WELL
 
-FAILED = checking.facts_of(wording.evidence(FACTS), State.FAILED, wording.BEFORE)
+SHOWN = {**wording.evidence(FACTS), "besides": ["1112 tasks failed", "0.42 dollars"]}
+FAILED = checking.facts_of(SHOWN, State.FAILED, wording.BEFORE)
 DONE = checking.facts_of(wording.evidence(WELL), State.DONE, wording.BEFORE)
 
 
@@ -16,9 +17,10 @@ DONE = checking.facts_of(wording.evidence(WELL), State.DONE, wording.BEFORE)
         TRUE,
         "2 hosts failed: db-2 has a stale backup.",
         "7 security updates are still due, and web-7 cannot be reached.",
-        "db-2 failed in backup_verification. The model used 1,203 tokens for $0.42.",
+        "db-2 failed in backup_verification. 1,112 tasks failed for $0.42.",
         "The disk /srv on web-7 reports no space left; it fails in 2026-W47 too.",
         "db-2 is not healthy.",
+        "2 hosts failed this week. 112 packages were upgraded, up from 90 the week before.",
         "db-2 failed. 112 packages were upgraded (90 packages before).",
     ],
 )
@@ -63,6 +65,8 @@ def test_what_the_facts_say_may_be_said(text: str) -> None:
         "db-2 failed at 03:00.",
         "db-2 failed on 2026-11-18.",
         "db-2 failed the 2nd time.",
+        "db-2 failed. 112 tasks failed.",
+        "db-2 failed and cost $112.",
         "db-2 failed. 90 packages were upgraded.",
         "db-2 failed. 90 packages were upgraded, 112 in the week before, 91 % of them patches.",
         "",

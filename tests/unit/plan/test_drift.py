@@ -333,9 +333,11 @@ def test_a_correction_that_went_wrong_is_not_tried_again_unless_the_declared_val
         Item(ItemKind.FILE, "/etc/sudoers.d/bot", {}),
         Item(ItemKind.FILE, "/etc/pam.d/sshd", {}),
         Item(ItemKind.FILE, "/etc/nftables.conf", {}),
-        Item(ItemKind.FILE, "/etc/netplan/50.yaml", {}),
+        Item(ItemKind.FILE, "/etc/network/interfaces", {}),
         Item(ItemKind.FILE, "/home/bot/.ssh/authorized_keys", {}),
         Item(ItemKind.FILE, "/etc/systemd/system/ssh.service.d/override.conf", {}),
+        Item(ItemKind.FILE, "/lib/systemd/system/networking.service", {}),
+        Item(ItemKind.FILE, "/root/.bash_profile", {}),
         Item(ItemKind.FILE, "/opt/x.conf", {}, reload="ssh"),
         Item(ItemKind.SERVICE, "ssh.socket", {}),
         Item(ItemKind.SERVICE, "ufw", {}),
@@ -352,7 +354,8 @@ def test_what_can_lock_everybody_out_is_known(item):
 
 
 def plan_of(item):
-    item = replace(item, wanted={"state": "absent"}, correct=Correct.SAFE)
+    reload = item.reload or ("app.service" if item.kind is ItemKind.FILE else "")
+    item = replace(item, wanted={"state": "absent"}, correct=Correct.SAFE, reload=reload)
     (change,) = plan(task(item), differs(item, {}, "unexpected", ["state"])).changes
     return change
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from maintenancebot.policy.growth import (
@@ -104,6 +104,7 @@ def test_a_figure_that_cannot_be_is_no_sample() -> None:
     ]
 
 
+@example([(2**62 - 1, 0), (2**62, 0), (2**62, 0)])
 @given(st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 2**62)), max_size=20))
 def test_no_samples_break_a_forecast(pairs: list[tuple[int, int]]) -> None:
     known = [Sample(at, used, 2**62, 0) for at, used in sorted(pairs)]

@@ -1,5 +1,6 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +95,9 @@ def test_an_endpoint_that_wants_to_be_left_alone_is_but_not_for_ever() -> None:
     assert refusal is not None
     assert refusal.reason is Silence.LEFT_ALONE
     assert resting(asked, None, NOON + timedelta(minutes=5)) is None
+
+
+@pytest.mark.parametrize("silence", [one for one in Silence if one])
+def test_every_reason_for_silence_is_documented(silence: Silence) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "summary.md").read_text("utf-8")
+    assert f"`{silence}`" in page.split("## The model")[1]

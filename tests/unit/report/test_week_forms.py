@@ -11,6 +11,7 @@ import pytest
 
 from maintenancebot.model import Reason, State
 from maintenancebot.report.document import dump_json
+from maintenancebot.report.exit_code import exit_code_of_week
 from maintenancebot.report.week import FIGURES, Cell, Forecast, HostWeek, Line, RunLine, Week
 from maintenancebot.report.week_json import week_from_json, week_to_json
 from maintenancebot.report.week_markdown import markdown
@@ -152,3 +153,22 @@ def test_as_json_and_back() -> None:
 def test_what_is_no_week_is_refused(change: dict[str, object]) -> None:
     with pytest.raises((ValueError, TypeError, KeyError)):
         week_from_json({**week_to_json(week()), **change})
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "code"),
+    [
+        (State.FAILED, Reason.STALE, 1),
+        (State.UNKNOWN, Reason.NONE, 1),
+        (State.WAITING, Reason.NO_SPACE, 3),
+        (State.SKIPPED, Reason.STOPPED, 3),
+        (State.SKIPPED, Reason.MISSED, 0),
+    ],
+)
+def test_what_needs_a_person_decides_the_exit_code(state: State, reason: Reason, code: int) -> None:
+    line = Line("", "something", state, reason)
+    assert exit_code_of_week(week(state=state, needs_person=(line,), hosts=())) == code
+
+
+def test_a_week_in_which_all_is_well_ends_with_0() -> None:
+    assert exit_code_of_week(week(state=State.DONE, needs_person=())) == 0
