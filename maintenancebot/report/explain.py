@@ -82,7 +82,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NOT_ENOUGH: "what may be freed does not reach the target",
     Reason.NO_EFFECT: "done, but the measure shows nothing of it",
     Reason.OFFLOAD_FAILED: "the object store refused it, or does not hold what was sent",
-    Reason.NEEDS_RELOAD: "who uses it goes on with the old one, and no `reload` is configured that makes it take the new one",
+    Reason.NEEDS_RELOAD: "who uses it keeps the old one, and no `reload` is configured that makes it take the new one",
     Reason.WRITE_ERROR: "could not be written",
     Reason.OVER_CAP: "more found than a plan may list",
     Reason.AGE_UNKNOWN: "its age cannot be told",

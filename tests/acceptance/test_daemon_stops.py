@@ -33,7 +33,9 @@ class Site:
         self.host, self.slot = host, int(due.timestamp())
         expression = f"{due.minute} {due.hour} * * *"
         more: dict[str, Any] = {"http": {"port": 0}, "deletion": {"caps": {"share": 1.0}}}
-        self.bot = Bot(folder, fleet, tasks=[task], schedule=expression, schedules={"purge": None, "summary": None}, **more)
+        self.bot = Bot(
+            folder, fleet, tasks=[task], schedule=expression, schedules={"purge": None, "summary": None}, **more
+        )
         self.daemons: list[Daemon] = []
         yesterday = due - timedelta(days=1)
         with self.store() as store:

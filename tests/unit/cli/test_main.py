@@ -57,7 +57,7 @@ def test_every_row_of_the_table_is_a_command_of_that_name(command: str) -> None:
             ("run", "--plan", "p.json", "--host", "a"),
             "Error: --plan does exactly what the plan lists; leave out --host, --group and --task.",
         ),
-        (("report", "r1", "--format", "slack"), "Error: Invalid value for '--format': 'slack' is not one of"),
+        (("report", "r1", "--format", "pdf"), "Error: Invalid value for '--format': 'pdf' is not one of"),
         (("hosts", "--json", "ping"), "Error: put --json behind ping."),
     ],
 )
