@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -33,6 +34,14 @@ def loggers() -> Iterator[None]:
     logging.getLogger().handlers = handlers
     for logger, level in kept:
         logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """Programs of ours that are called in the test's own process set it for good."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture
