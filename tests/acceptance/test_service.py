@@ -89,7 +89,7 @@ def test_it_starts_and_says_how_it_is(bot: Installed) -> None:
     assert bot.ask("/health/live") == (200, '{\n "live": true\n}\n')
     told = json.loads(bot.ask("/status")[1])
     assert told["hosts"] == len(bot.fleet)
-    assert [one["schedule"] for one in told["next_runs"]] == ["certificates", "purge"]
+    assert [one["schedule"] for one in told["next_runs"]] == ["certificates", "purge", "summary"]
     code, metrics = bot.ask("/metrics")
     assert code == 200
     assert "maintenancebot_ready 1.0" in metrics
@@ -142,7 +142,7 @@ def test_a_reload_with_a_fault_keeps_what_was_and_says_so(bot: Installed) -> Non
     wait_until(lambda: not told(), "the reload to be taken", 30)
     assert bot.pid() == before
     names = [one["schedule"] for one in json.loads(bot.ask("/status")[1])["next_runs"]]
-    assert names == ["cycle", "certificates", "purge"]
+    assert names == ["cycle", "certificates", "purge", "summary"]
 
 
 def test_a_configuration_with_faults_at_the_start_is_said_once_and_not_tried_again(bot: Installed) -> None:
