@@ -105,7 +105,11 @@ def load_inventory(path: Path | None = None, settings: Settings | None = None, a
 
 
 def load_both(
-    config: Path | None, inventory: Path | None, ask: Callable[[Settings], Ask] | None = None
+    config: Path | None,
+    inventory: Path | None,
+    ask: Callable[[Settings], Ask] | None = None,
+    *,
+    with_baselines: bool = True,
 ) -> tuple[Settings, Inventory]:
     """Settings and inventory; raises ConfigurationError with the faults of both files together.
 
@@ -114,7 +118,7 @@ def load_both(
     faults: list[Fault] = []
     settings = None
     try:
-        settings = load_settings(config)
+        settings = load_settings(config, with_baselines=with_baselines)
     except ConfigurationError as error:
         faults += error.faults
     try:

@@ -7,6 +7,7 @@ from maintenancebot.app.allowances import revoke as drift_revoke
 from maintenancebot.app.capture import CaptureResult
 from maintenancebot.app.capture import capture as drift_capture
 from maintenancebot.app.context import Context, Options, load, now
+from maintenancebot.app.decisions import decide
 from maintenancebot.app.explain import ExplainResult, explain
 from maintenancebot.app.hosts import HostKey, Known, PingResult, accept, fleet, host_key, ping, trust
 from maintenancebot.app.maintenance import dry_run, run, run_in, settle_in
@@ -35,6 +36,7 @@ __all__ = [
     "Told",
     "TrashResult",
     "accept",
+    "decide",
     "drift_accept",
     "drift_allowances",
     "drift_capture",

@@ -82,13 +82,15 @@ class Context:
         return Store.open_readonly(self.state, url=rules.store.url, kill_switch=rules.guards.kill_switch_file)
 
 
-def load(options: Options, *, by: str = "") -> Context:
+def load(options: Options, *, by: str = "", with_baselines: bool = True) -> Context:
     """Read and check configuration, inventory and secrets, for this person or `by`; raises UsageError with each fault.
 
     Whose run asks for an approval cannot give it.
     """
     state = locate_state(options.state_dir)
-    settings, inventory = load_both(options.config, options.inventory, lambda rules: asker(rules, state, now()))
+    settings, inventory = load_both(
+        options.config, options.inventory, lambda rules: asker(rules, state, now()), with_baselines=with_baselines
+    )
     return Context(settings, inventory, state, load_secrets(os.environ), by or person())
 
 

@@ -11,6 +11,7 @@ from maintenancebot.engine.cycle import Selected
 from maintenancebot.inventory import declared
 from maintenancebot.model import Action, Autonomy, Host, Report
 from maintenancebot.plan.contested import REMEMBERED
+from maintenancebot.plan.differences import OF_USERS
 from maintenancebot.policy.autonomy import autonomy
 from maintenancebot.report import drift as fleet_view
 from maintenancebot.settings import Allowance, Correction, DriftTask, Item, OwnChange, Settings, Task
@@ -108,12 +109,17 @@ def _correction(made: Corrected) -> Correction:
 
 
 def _own(items: Sequence[Item], made: Sequence[Made]) -> tuple[OwnChange, ...]:
-    """What may be about one of the items: of a run's thousands of logs hardly any."""
+    """What may be about one of the items: of a run's thousands of logs hardly any.
+
+    Which file is a user's, his host knows; of what people had put back there is little.
+    """
     names = {item.name for item in items}
+    of_users = any(item.kind in OF_USERS for item in items)
     return tuple(
         OwnChange(one.change.action.value, one.change.name, one.at, one.run_id)
         for one in made
         if one.change.action is Action.RENEW_CERTIFICATE
+        or (of_users and one.change.action is Action.RESTORE_FILE)
         or one.change.name in names
         or one.change.name.partition("=")[0] in names
     )

@@ -138,7 +138,7 @@ def _settle(attempt: Attempt, delivery: Delivery, store: Store) -> None:
 
 def _next(attempt: Attempt, delivery: Delivery, at: datetime) -> datetime:
     pause = min(FIRST_PAUSE * 2 ** min(delivery.tries, 10), LONGEST_PAUSE)
-    return at + timedelta(seconds=pause if attempt.wait is None else attempt.wait)
+    return at + timedelta(seconds=attempt.wait or pause)  # "0 seconds" would be asked for again and again at once
 
 
 def _tell(state: DeliveryState, delivery: Delivery, detail: str, next_at: datetime) -> None:

@@ -70,10 +70,10 @@ def _decide(press: Press, context: Context, store: Store) -> Answer:
     if asked is None:
         raise UsageError("this plan is not known here any more")
     decided = store.approvals.decide(asked.digest, approve=press.action == APPROVE, by=login, at=now())
-    return _decided(decided, context, store)
+    return decision(decided, context, store)
 
 
-def _decided(approval: Approval, context: Context, store: Store) -> Answer:
+def decision(approval: Approval, context: Context, store: Store) -> Answer:
     """The message again, with the decision in place of its buttons."""
     words = f"{approval.state.capitalize()} by {approval.decided_by} at {approval.decided_at:%Y-%m-%d %H:%M} UTC"
     for message in store.messages.latest(APPROVAL):

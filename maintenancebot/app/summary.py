@@ -13,6 +13,7 @@ from maintenancebot.app.targets import targets
 from maintenancebot.app.worded import worded
 from maintenancebot.delivery.log import Log
 from maintenancebot.errors import UsageError
+from maintenancebot.llm.wording import evidence
 from maintenancebot.model import Json
 from maintenancebot.policy import weeks
 from maintenancebot.policy.weeks import Span
@@ -28,7 +29,7 @@ NOBODY = (
 
 @dataclass(frozen=True)
 class Told:
-    """A summary, when it was posted, and what is to be said of that."""
+    """A summary, when it was posted last, and what is to be said of that."""
 
     week: Week
     prose: str = ""
@@ -82,10 +83,23 @@ def _post(context: Context, store: Store, span: Span, due: datetime) -> Told | N
 def _told(context: Context, store: Store, span: Span, at: datetime) -> Told:
     posted = store.summaries.get(span.name)
     week = weekly.as_told(posted) if posted else None
-    if posted is None or week is None:
-        return Told(weekly.facts(context, store, span, at))
+    told = _as_it_is(context, store, span, at) if posted is None or week is None else _as_posted(week, posted)
     read = [f"{one.by} has reviewed it, {one.at:%Y-%m-%d %H:%M} UTC" for one in store.reviews.of(span.name)]
-    return Told(week, _text(posted.prose), posted.made_at, tuple(read))
+    return replace(told, notes=tuple(read))
+
+
+def _as_posted(week: Week, posted: Summary) -> Told:
+    return Told(week, _text(posted.prose), posted.made_at)
+
+
+def _as_it_is(context: Context, store: Store, span: Span, at: datetime) -> Told:
+    """A week as it stands now; what a model said of it stands below as long as its facts have not changed."""
+    week, last = weekly.facts(context, store, span, at), store.summaries.latest(span.name)
+    if last is None:
+        return Told(week)
+    told = weekly.as_told(last)
+    is_same = told is not None and evidence(week_to_json(told)) == evidence(week_to_json(week))
+    return Told(week, _text(last.prose) if is_same else "", last.made_at)
 
 
 def _text(prose: Mapping[str, Json]) -> str:

@@ -196,8 +196,7 @@ def _list_breakers(options: Options, *, as_json: bool) -> None:
 def _decide(options: Options, digest: str, *, approve: bool) -> None:
     from maintenancebot import app
 
-    with app.state(options, write=True) as store:
-        decided = store.approvals.decide(digest, approve=approve, by=app.person(), at=app.now())
+    decided = app.decide(options, digest, approve=approve)
     click.echo(f"Plan {decided.digest[:12]} is {decided.state}.")
 
 

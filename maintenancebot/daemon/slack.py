@@ -86,7 +86,7 @@ class Buttons:
         verifier = SignatureVerifier(self._context().secrets.slack_signing_secret)
         try:
             is_valid = verifier.is_valid(body, stamp, signature)
-        except (ValueError, TypeError):  # no number, no ASCII, no text
+        except (ValueError, TypeError, OverflowError):  # no number, no ASCII, no text, no time
             is_valid = False
         if not is_valid:
             raise RefusedError(401, "the signature is not Slack's, or too old")

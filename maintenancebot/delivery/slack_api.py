@@ -64,6 +64,12 @@ class SlackApi:
                     return replace(attempt, reference=where)
         return Attempt(Fate.SENT, reference=where)
 
+    def replace(self, where: Mapping[str, Json], payload: Payload) -> str:
+        """Put this in the place of a first message that is there; returns what went wrong, for the log."""
+        place = {"channel": where["channel"], "ts": where["ts"]}
+        said = self._ask("chat.update", json={**place, **payload.to_json()})
+        return said.detail if isinstance(said, Attempt) else ""
+
     def _post(self, parcel: Parcel, number: int, payload: Payload, where: Where) -> Attempt:
         """Post one message; one whose blocks Slack does not take goes as text alone."""
         message: dict[str, Json] = {

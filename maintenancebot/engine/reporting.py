@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from maintenancebot.engine.probing import Looked
 from maintenancebot.model import (
+    GUARD_REASONS,
     Change,
     ChangeReport,
     Decision,
@@ -24,6 +25,8 @@ from maintenancebot.plan.document import HostPlan, TaskPlan
 VERDICT = "verdict_state"  # a planner's verdict beside its changes, e.g. an expired certificate that nothing renews
 VERDICT_REASON = "verdict_reason"
 UNLESS_DONE = "failed_unless_done"  # reason and detail of a failure that the changes, once made, would cure
+LEFT_ALONE = "failed_if_left_alone"  # reason of a failure, where the host itself leaves a change alone
+MOST_NAMED = 5
 _OF_HOST = {
     Reason.MACHINE_CHANGED: State.SKIPPED,
     Reason.SAME_MACHINE: State.SKIPPED,
@@ -70,6 +73,7 @@ def _task(task: TaskPlan, decisions: Mapping[str, Decision], outcomes: Mapping[s
     changes = tuple(_change(change, decisions, outcomes) for change in task.changes)
     if not changes:
         return TaskReport(task.task, task.type, task.state, task.reason, task.detail, (), task.facts)
+    task = _with_left_alone(task, [one for one in changes if one.change.id in outcomes])
     states = [change.state for change in changes]
     verdict = task.facts.get(VERDICT)
     if verdict:
@@ -85,6 +89,25 @@ def _task(task: TaskPlan, decisions: Mapping[str, Decision], outcomes: Mapping[s
         reason = Reason(uncured["reason"])
     detail = "; ".join(filter(None, [task.detail, uncured["detail"] if uncured else ""]))
     return TaskReport(task.task, task.type, state, reason, detail, changes, facts)
+
+
+def _with_left_alone(task: TaskPlan, made: Sequence[ChangeReport]) -> TaskPlan:
+    """The task with its own verdict on what a host would not do: nobody else tells that it is as bad as before."""
+    reason = task.facts.get(LEFT_ALONE)
+    left = [one for one in made if one.state is State.SKIPPED and one.reason not in _SAYS_SO_ITSELF]
+    if not reason or not left:
+        return task
+    is_failed = task.facts.get(VERDICT) == State.FAILED
+    said = task.facts.get(VERDICT_REASON) if is_failed else reason
+    named = ", ".join(f"{one.change.name} ({one.reason.value})" for one in left[:MOST_NAMED])
+    more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
+    detail = "; ".join(filter(None, (task.detail, f"{len(left)} left alone by the host: {named}{more}")))
+    facts = {**task.facts, VERDICT: State.FAILED.value, VERDICT_REASON: said}
+    return replace(task, detail=detail, facts=facts)
+
+
+_SAYS_SO_ITSELF = GUARD_REASONS | {Reason.BUSY}
+"""Reasons of a change left alone by which a run does not end well anyway."""
 
 
 def _change(change: Change, decisions: Mapping[str, Decision], outcomes: Mapping[str, Outcome]) -> ChangeReport:

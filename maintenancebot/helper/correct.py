@@ -188,7 +188,7 @@ def _taken_back(change, trouble, left, made):
     reason, detail = trouble
     if left:
         return outcome(change["id"], "failed", "revert_failed", "%s; and not all is as before: %s" % (detail, left))
-    if made:
+    if made or reason == "unhealthy":  # which only what was made can be
         return outcome(change["id"], "failed", "reverted", "%s; all is as before" % detail)
     return _refused(change, reason, detail)
 

@@ -70,7 +70,9 @@ def _compare(wanted, found):
     identity.update({} if there is None else {"dev": there.st_dev, "ino": there.st_ino, "mtime_ns": there.st_mtime_ns})
     state = held_against.MISSING if differs and not terms else held_against.DIFFERS
     made = held_against.Found(state if differs else "", told, differs, identity)
-    return made.lies_in(path, there)
+    made.lies_in(path, there)
+    made.at = max((int(one.st_ctime) for _, one, _ in found if one is not None), default=None)
+    return made
 
 
 def keys(data):

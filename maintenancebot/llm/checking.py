@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from maintenancebot.llm import lexicon
+from maintenancebot.llm import lexicon, placing
 from maintenancebot.llm.fencing import stripped
+from maintenancebot.llm.placing import Places, places_of
 from maintenancebot.model import Json, State
 
 _WORD = re.compile(r"\$?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?%?|\$?[^\W_](?:[\w.:/+~@%-]*[\w%])?|%")
@@ -24,6 +25,8 @@ _ALLOWED = re.compile(r"[ -~\u2010-\u2015\u2018-\u201d\u2026\u20ac\u00a7\u00b0]"
 _MARKUP = re.compile(
     r"```|`|https?:|www\.|[<>{}|\\^]|\[[^\]]*\]\(|^\s*(?:#|[-*•]\s)|\*\*|<!|@(?:here|channel|everyone)", re.M
 )
+_SIGNED = re.compile(r"(?<![^\s(])[-+\u2010-\u2015\u2212]\s?[0-9]")
+_CLAUSE = re.compile(r"[()]|[,:](?=\s|$)|\b(?:and|while|whereas|but)\b")
 _AHEAD_OF_FACTS, _AHEAD = 10, 5
 """Words after a number that may say what is counted: more in our own sentences than in the model's."""
 
@@ -36,6 +39,7 @@ class _Count:
     kinds: frozenset[str]  # what it counts, as far as the words say
     beside: tuple[str, ...]  # it with the word before, and with the one after
     is_earlier: bool  # its phrase is about the time before
+    is_whole: bool = False  # the 48 of "3 of 48 hosts"
 
 
 _Counts = Mapping[str, Sequence[frozenset[str]]]
@@ -50,6 +54,7 @@ class Facts:
     counts: _Counts
     earlier: _Counts  # of the time before: only a phrase that says so may have them
     is_well: bool
+    places: Places
 
 
 def facts_of(evidence: Mapping[str, Json], state: State, earlier: str = "") -> Facts:
@@ -60,7 +65,8 @@ def facts_of(evidence: Mapping[str, Json], state: State, earlier: str = "") -> F
     now = list(_lines({name: value for name, value in evidence.items() if name != earlier}))
     before = list(_lines(evidence.get(earlier)))
     text = "\n".join([*now, *before]).lower()
-    return Facts(text, _counts_of(now), _counts_of(before), state in (State.DONE, State.NOTHING))
+    is_well = state in (State.DONE, State.NOTHING)
+    return Facts(text, _counts_of(now), _counts_of(before), is_well, places_of(evidence, _lines, _words))
 
 
 def _counts_of(lines: Sequence[str]) -> _Counts:
@@ -77,7 +83,8 @@ def faults(text: str, facts: Facts, letters: int) -> list[str]:
         return ["the text is empty"]
     if len(text) > letters:
         return [f"the text has {len(text)} letters, and {letters} are allowed"]
-    found = [*_form(text, facts), *_names(text, facts), *_counts(text, facts), *_verdicts(text, facts)]
+    rules = (_form, _names, _counts, _verdicts, _places)
+    found = [fault for rule in rules for fault in rule(text, facts)]
     return list(dict.fromkeys(found))
 
 
@@ -89,6 +96,8 @@ def _form(text: str, facts: Facts) -> Iterator[str]:
     }
     if odd:
         yield f"it has characters that are not in the data: {''.join(sorted(odd))[:20]}"
+    if _SIGNED.search(text):
+        yield "it has a sign before a number"
     if _MARKUP.search(text):
         yield "it has markup, a link or code"
 
@@ -116,11 +125,26 @@ def _counts(text: str, facts: Facts) -> Iterator[str]:
         known = [*facts.counts.get(one.number, ()), *(facts.earlier.get(one.number, ()) if one.is_earlier else ())]
         if not known:
             yield f"the number {one.number} is not in the data"
-        elif not one.kinds or not any(one.kinds <= kinds for kinds in known):
+        elif not one.kinds or not any(_says(one, kinds) for kinds in known):
             yield f"the data does not count {one.number} as {' '.join(sorted(one.kinds)) or 'you do'}"
     for word in _words(text.lower()):
         if word in lexicon.NUMBER_WORDS:
             yield f"{word!r}: numbers are written as digits, as they stand in the data"
+
+
+def _says(one: _Count, kinds: frozenset[str]) -> bool:
+    """Whether the facts count this; a whole, and hosts without a word about them, are those of just this many."""
+    return one.kinds == kinds if one.is_whole or one.kinds == {"host"} else one.kinds <= kinds
+
+
+def _places(text: str, facts: Facts) -> Iterator[str]:
+    """Whatever nobody can hold against the facts, and what stands there about something else."""
+    for word in placing.unknown_words(text, facts.places, _words):
+        if not _NUMBER.match(word):
+            yield f"{word!r} is neither in the data nor a plain word"
+    clauses = (list(_words(clause.lower())) for sentence in _SENTENCE.split(text) for clause in _CLAUSE.split(sentence))
+    for word, hosts in placing.misplaced(clauses, facts.places):
+        yield f"the data does not say {word!r} of {hosts}"
 
 
 def _verdicts(text: str, facts: Facts) -> Iterator[str]:
@@ -128,6 +152,9 @@ def _verdicts(text: str, facts: Facts) -> Iterator[str]:
     for found in lexicon.ABSENCE.finditer(lower):
         if found.group() not in facts.text:
             yield f"{found.group()!r}: what is absent is not to be told"
+    for found in lexicon.NEGATION.finditer(lower):
+        if found.group() not in facts.text:
+            yield f"{found.group()!r}: what is not so is not to be told"
     if facts.is_well:
         return
     for found in lexicon.PRAISE.finditer(lower):
@@ -150,7 +177,9 @@ def _counted(text: str, ahead: int) -> Iterator[_Count]:
                     before = _kinds(words, at, ahead) or before
                     beside = (" ".join(words[max(0, at - 1) : at + 1]), " ".join(words[at : at + 2]))
                     pairs = tuple(pair.lower() for pair in beside if " " in pair)
-                    yield _Count(_canonical(word), before, pairs, bool(lexicon.EARLIER.search(phrase.lower())))
+                    is_earlier = bool(lexicon.EARLIER.search(phrase.lower()))
+                    is_whole = at > 0 and words[at - 1].lower() == "of" and bool(_kinds(words, at, ahead))
+                    yield _Count(_canonical(word), before, pairs, is_earlier, is_whole)
 
 
 def _kinds(words: Sequence[str], at: int, ahead: int) -> frozenset[str]:

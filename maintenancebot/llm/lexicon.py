@@ -56,7 +56,7 @@ KINDS: tuple[tuple[str, str], ...] = (
 )
 _KINDS = re.compile("^(?:" + "|".join(f"(?P<k{at}>{pattern})" for at, (pattern, _) in enumerate(KINDS)) + ")$", re.I)
 
-ENDS_A_COUNT = _listed("and but while whereas with on in at after before than is by this last per")
+ENDS_A_COUNT = _listed("and but while whereas with on in at after before than is by this last per because")
 """What comes after these is about something else."""
 
 NUMBER_WORDS = _listed(
@@ -88,11 +88,48 @@ SOFTWARE = _listed(
 )
 """Names that look like words; they may be written where the data has them."""
 
+PLAIN = _listed(
+    """
+    a an the this that these those it its itself they them their there here he she who which what when where while
+    whose and or but so as if because since for from to of in on at by with about after before above below between
+    during within until into over under up out off than then also too again still already only just even most more
+    less least same other another each similar different first last next new newer newest old older oldest recent
+    latest earlier later now soon week weeks weekly day days month months hour hours minute minutes second seconds time
+    times once long longer ago is are was were be been being has have had do does did can cannot could will would may
+    might must should not s
+    host hosts server servers machine machines fleet group groups task tasks check checks package packages update
+    updates patch patches advisory advisories backup backups certificate certificates image images volume volumes
+    alert alerts episode episodes disk disks mount system systems file files item items plan plans approval approvals
+    run runs space data figure figures number numbers state states reason reasons percent dollar dollars token tokens
+    b kb mb gb tb kib mib gib tib bytes byte
+    need needs needed person people somebody attention look looks looked see seen note notes
+    say says said tell tells told report reports reported show shows showed shown find finds found know known
+    change changes changed differ differs differed compare compared count counts counted
+    become becomes became remain remains remained stay stays stayed stand stands stood keep keeps kept come comes came
+    go goes went get gets got give gives gave given take takes took taken make makes made use uses used
+    reach reached reaches read grow grows grew growing grown rise rises rose fall falls fell fill fills filled filling
+    begin begins began start starts started continue continues continued happen happens happened
+    try tries tried answer answers answered cause causes caused due meanwhile however besides additionally
+    expect expected likely probably possible possibly rate whether how why high higher highest low
+    lower lowest large larger largest much many main mainly especially
+    problem problems trouble troubles issue issues worst worse urgent urgently important open case
+    target threshold full fuller fullest free used left
+    """
+)
+"""Words that say nothing by themselves that could be a lie, or that the rules of numbers and verdicts look at."""
+
+NEGATION = re.compile(
+    r"\b(?:not|cannot)\b(?! (?:be )?(?:healthy|well|ok|fine|good|fresh|valid|reachable|reached|read|found|complete"
+    r"|renewed|upgraded|known|enough|seen|looked at|answer)\b)(?: [\w./-]+){0,2}"
+)
+"""What turns a true word into its opposite; not what only says once more that something is wrong."""
+
 EARLIER = re.compile(r"\b(?:before|previous(?:ly)?|last week|a week ago|earlier|prior|up from|down from|than)\b")
 
 PRAISE = re.compile(
     r"\b(?<!not )(?:healthy|success|successful(?:ly)?|perfect(?:ly)?|flawless(?:ly)?|smooth(?:ly)?|excellent|great"
     r"|wonderful|fantastic|clean(?:ly)?|stable|fine|ok|okay|safe(?:ly)?|secure|(?<!as )well|good|complete(?:d|ly)?"
+    r"|(?<!checks )passed|(?<!certificates )valid|(?<!alerts )healed"
     r"|all|every|everything|everywhere|entire(?:ly)?|fully|whole|as expected|on track|in order|under control|resolved"
     r"|solved|nominal|congratulations)\b"
 )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "prompts"
 
-SUMMARY = "summary.v1"
+SUMMARY = "summary.v2"
 RANKING = "ranking.v1"
-DIAGNOSIS = "diagnosis.v1"
+DIAGNOSIS = "diagnosis.v2"
 REPAIR = "repair.v1"
 
 

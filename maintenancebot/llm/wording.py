@@ -59,7 +59,8 @@ def word(facts: Mapping[str, Json], asker: Asker | None) -> Prose:
 
 def diagnosis(facts: Mapping[str, Json], asker: Asker | None) -> Prose:
     """What the model says about an alert that is given to a person; never raises, ends within seconds."""
-    return _worded("diagnosis", DIAGNOSIS, _readable(facts), State.FAILED, DIAGNOSIS_LETTERS, DIAGNOSIS_SECONDS, asker)
+    shown = {"state": State.FAILED.value, **_readable(facts)}
+    return _worded("diagnosis", DIAGNOSIS, shown, State.FAILED, DIAGNOSIS_LETTERS, DIAGNOSIS_SECONDS, asker)
 
 
 def evidence(facts: Mapping[str, Json]) -> dict[str, Json]:
@@ -118,8 +119,8 @@ def _line(line: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _figures(figures: Mapping[str, Json]) -> list[str]:
-    """`12 packages upgraded`; what is 0 is not worth a word."""
-    rows = [(name, value) for name, value in figures.items() if value and name not in _OWN]
+    """`12 packages upgraded`, in one order, so that the same figures are the same evidence; what is 0 is not told."""
+    rows = [(name, figures[name]) for name in FIGURES if figures.get(name) and name not in _OWN]
     return [f"{size(value) if name in _BYTES else value} {_SAID.get(name, name)}" for name, value in rows]
 
 

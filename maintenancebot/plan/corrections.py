@@ -23,8 +23,8 @@ METADATA = frozenset({"mode", "owner", "group"})
 LOCKOUT_NOTE = "taken back by the host itself unless a new login works"
 
 
-def objection(seen: Seen) -> str:
-    """Why this difference is only reported, in words; empty when it may be corrected."""
+def objection(seen: Seen, host: Host) -> str:
+    """Why this difference is only reported on this host, in words; empty when it may be corrected."""
     item, wanted = seen.item, seen.item.wanted
     if item.correct is Correct.NEVER:
         return "reported only"
@@ -32,9 +32,13 @@ def objection(seen: Seen) -> str:
         return f"a {item.kind.value} is never corrected"
     if seen.difference not in (Difference.MISSING, Difference.DIFFERS, Difference.UNEXPECTED):
         return "left alone"
+    if seen.difference is Difference.UNEXPECTED and seen.error:
+        return "only a plain file is moved away"
+    if item.kind is ItemKind.SERVICE and seen.difference is Difference.MISSING and _must_be_there(seen):
+        return "nothing to switch on"
     if item.kind is ItemKind.PACKAGE and set(seen.differs) != {"held"}:
         return "of a package only the hold is corrected"
-    if can_lock_out(item, "") and (no := trying.objection(item)):
+    if can_lock_out(item, host.user) and (no := _no_login(host) or trying.objection(item)):
         return no
     if wanted.get("state") == "absent" or item.content is not None:
         return ""
@@ -72,8 +76,20 @@ def correction(host: Host, task: str, seen: Seen) -> Change:
 
 
 def _replaces_a_file(seen: Seen) -> bool:
+    """Whether what lies there goes to the trash; of keys there may be a file though all of them are missing."""
+    if seen.item.kind is ItemKind.KEYS:
+        return "ino" in seen.identity
     is_there = seen.difference is not Difference.MISSING
-    return seen.item.kind is ItemKind.FILE and is_there and not _only_metadata(seen)
+    return seen.item.kind in (ItemKind.FILE, ItemKind.CRONTAB) and is_there and not _only_metadata(seen)
+
+
+def _no_login(host: Host) -> str:
+    return "" if host.connection == "ssh" else "it could lock everybody out, and no login can be tried here"
+
+
+def _must_be_there(seen: Seen) -> bool:
+    """Whether a unit must exist for what is declared of it; masked can be what is not there."""
+    return bool(seen.item.wanted.get("enabled") or seen.item.wanted.get("active"))
 
 
 def _only_metadata(seen: Seen) -> bool:

@@ -16,6 +16,12 @@ from maintenancebot.settings import DriftTask, Item, ItemKind, OwnChange
 LATER_SECONDS = 600.0
 """A change of ours explains what was last written up to so long after it: a service may write its file anew."""
 
+RESTORED_SECONDS = 60.0
+"""The same for a restore: what was put back is meant as it is, and whoever writes next is not us."""
+
+OF_USERS = (ItemKind.KEYS, ItemKind.CRONTAB)
+"""Named by a user; the host tells which file of his it is."""
+
 MOST_TEXT, MOST_PARTS = 1000, 100
 
 
@@ -86,8 +92,8 @@ _WORDS = {
 }
 
 
-def read(task: DriftTask, result: ProbeResult, now: float) -> list[Seen]:
-    """The items that are not as declared, in the order of their declaration.
+def read(task: DriftTask, result: ProbeResult, now: float, offset: float) -> list[Seen]:
+    """The items that are not as declared, in the order of their declaration; `offset`: how far the host is ahead.
 
     Raises ValueError where the answer is not about exactly the declared items.
     """
@@ -96,10 +102,10 @@ def read(task: DriftTask, result: ProbeResult, now: float) -> list[Seen]:
     unknown = set(told) - {item.id for item in task.items}
     if unknown or matches + len(told) != len(task.items):
         raise ValueError(f"{len(task.items)} items were asked for, {matches} match and {len(told)} differ")
-    return [_seen(item, told[item.id], task, now) for item in task.items if item.id in told]
+    return [_seen(item, told[item.id], task, now, offset) for item in task.items if item.id in told]
 
 
-def _seen(item: Item, data: Mapping[str, Json], task: DriftTask, now: float) -> Seen:
+def _seen(item: Item, data: Mapping[str, Json], task: DriftTask, now: float, offset: float) -> Seen:
     seen = Seen(
         item=item,
         difference=Difference(data["state"]),
@@ -111,10 +117,10 @@ def _seen(item: Item, data: Mapping[str, Json], task: DriftTask, now: float) -> 
         identity=_mapping(data.get("identity")),
         error=str(data.get("error") or ""),
     )
-    return replace(seen, explained=_explanation(seen, task, now))
+    return replace(seen, explained=_explanation(seen, task, now, offset))
 
 
-def _explanation(seen: Seen, task: DriftTask, now: float) -> dict[str, Json]:
+def _explanation(seen: Seen, task: DriftTask, now: float, offset: float) -> dict[str, Json]:
     """What explains the difference, the strongest word first: a person's, what the host knows, what we did."""
     for one in task.allowances:
         if one.item == seen.item.id and now < one.until.timestamp():
@@ -123,13 +129,16 @@ def _explanation(seen: Seen, task: DriftTask, now: float) -> dict[str, Json]:
     if told.get("by") == "package" or (told.get("by") == "trash" and seen.difference is Difference.MISSING):
         return told
     for own in sorted(task.own, key=lambda one: one.at, reverse=True):
-        if _did(own, seen.item) and _wrote_last(own, seen.writers):
+        if _did(own, seen) and _wrote_last(own, seen.writers, offset):
             return {"by": "own", "action": own.action, "name": own.name, "run": own.run, "at": own.at.isoformat()}
     return {}
 
 
-def _did(own: OwnChange, item: Item) -> bool:
+def _did(own: OwnChange, seen: Seen) -> bool:
     """Whether a change of ours was about this very item; a correction explains no drift."""
+    item = seen.item
+    if item.kind in OF_USERS:
+        return own.action == Action.RESTORE_FILE and own.name == seen.identity.get("path")
     if item.kind is ItemKind.PACKAGE:
         return own.action == Action.UPGRADE_PACKAGE and own.name.partition("=")[0] == item.name
     if item.kind is not ItemKind.FILE:
@@ -142,10 +151,10 @@ def _did(own: OwnChange, item: Item) -> bool:
 _ON_FILES = (Action.COMPRESS_FILE, Action.QUARANTINE_FILE, Action.ROTATE_LOG, Action.RESTORE_FILE)
 
 
-def _wrote_last(own: OwnChange, writers: Mapping[str, Json]) -> bool:
+def _wrote_last(own: OwnChange, writers: Mapping[str, Json], offset: float) -> bool:
     """Whether nobody wrote after our change, as far as the host knows."""
-    at = writers.get("at")
-    return not isinstance(at, int | float) or at <= own.at.timestamp() + LATER_SECONDS
+    at, later = writers.get("at"), RESTORED_SECONDS if own.action == Action.RESTORE_FILE else LATER_SECONDS
+    return not isinstance(at, int | float) or at - offset <= own.at.timestamp() + later
 
 
 def shortened(value: Json) -> Json:

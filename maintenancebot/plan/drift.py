@@ -17,6 +17,8 @@ from maintenancebot.settings import Correction, DriftTask, Settings, Task
 MOST_ROWS = 100
 MOST_NAMED = 5
 VERDICT_STATE, VERDICT_REASON = "verdict_state", "verdict_reason"
+LEFT_ALONE = "failed_if_left_alone"
+"""The reason that holds when the host leaves a correction alone, as of an immutable file: it is drift then."""
 
 
 def plan(host: Host, task: Task, settings: Settings, facts: HostFacts, result: ProbeResult) -> TaskPlan:
@@ -26,12 +28,13 @@ def plan(host: Host, task: Task, settings: Settings, facts: HostFacts, result: P
         nothing = "no baseline declares anything for this host" if result.reason is Reason.NOT_CONFIGURED else ""
         return TaskPlan(task.name, task.type, result.state, result.reason, result.detail or nothing)
     judged = _Judging(host, task, settings.remediation.drift.corrections_per_day, facts, result)
-    for seen in read(task, result, judged.at):
+    for seen in read(task, result, judged.at, facts.clock_offset):
         judged.take(seen)
     told = judged.facts()
     state, reason, detail = _verdict(judged)
     if not judged.changes:
         return TaskPlan(task.name, task.type, state, reason, detail, facts=told)
+    told[LEFT_ALONE] = Reason.DRIFTED.value
     if state in (State.FAILED, State.UNKNOWN):
         told |= {VERDICT_STATE: state.value, VERDICT_REASON: reason.value}
     return TaskPlan(task.name, task.type, State.PLANNED, Reason.NONE, detail, tuple(judged.changes), told)
@@ -95,7 +98,7 @@ class _Judging:
 
     def _no(self, seen: Seen) -> str:
         """Why a difference is only reported; empty when it may be corrected as far as this host goes."""
-        if no := corrections.objection(seen):
+        if no := corrections.objection(seen, self.host):
             return no
         if self.task.approval is Autonomy.OBSERVE:
             return "autonomy is `observe`"

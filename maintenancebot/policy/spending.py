@@ -21,6 +21,9 @@ REST = timedelta(minutes=15)
 LONGEST_REST = timedelta(hours=1)
 """However long the endpoint wants to be left alone."""
 
+_SKEW = timedelta(minutes=5)
+"""Between processes; what lies further ahead than a rest and this was written before the clock was set back."""
+
 
 class Silence(StrEnum):
     """Why there is no answer of the model."""
@@ -177,14 +180,14 @@ def resting(latest: Sequence[Ended], trying_since: datetime | None, now: datetim
 
     `trying_since` is when the newest call began that is under way since then.
     """
-    asked = [one.not_before for one in latest if one.not_before is not None and one.not_before > now]
+    asked = [one.not_before for one in latest if one.not_before and now < one.not_before <= now + LONGEST_REST + _SKEW]
     if asked:
-        return Refusal(Silence.LEFT_ALONE, f"the endpoint wants no calls until {min(max(asked), now + LONGEST_REST)}")
+        return Refusal(Silence.LEFT_ALONE, f"the endpoint wants no calls until {max(asked)}")
     last = latest[:FAILURES]
     if len(last) < FAILURES or any(one.reason not in FAULTS for one in last):
         return None
     until = last[0].at + REST
-    if now < until:
+    if now < until <= now + REST + _SKEW:
         return Refusal(Silence.BREAKER_OPEN, f"{FAILURES} calls in a row failed; left alone until {until}")
     if trying_since is not None and now - trying_since < REST:
         return Refusal(Silence.BREAKER_OPEN, f"{FAILURES} calls in a row failed; another one tries first")

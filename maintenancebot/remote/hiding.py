@@ -5,7 +5,7 @@ from __future__ import annotations
 from maintenancebot.model import Json
 from maintenancebot.redaction import redacted
 
-WORDS = frozenset({"detail", "error"})
+WORDS = frozenset({"detail", "error", "why", "problems", "note", "notes"})
 """Where an answer repeats the words of a program. Names of files and objects stay as they are: they are acted upon."""
 
 
@@ -18,10 +18,11 @@ def without_secrets(payload: dict[str, Json]) -> dict[str, Json]:
 def _hide(value: Json) -> None:
     if isinstance(value, dict):
         for name, one in value.items():
-            if isinstance(one, dict | list):
-                _hide(one)
+            if name in WORDS and isinstance(one, list):
+                value[name] = [redacted(text) if isinstance(text, str) else text for text in one]
             elif name in WORDS and isinstance(one, str) and one:
                 value[name] = redacted(one)
+            _hide(value[name])
     elif isinstance(value, list):
         for one in value:
             _hide(one)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from maintenancebot.model import Change, Json, State, TaskReport, TaskType
@@ -16,7 +17,12 @@ STATES = {
 }
 """The lists of a task's facts that no change tells of, the worst first."""
 
+OF_KEYS = {"keys": "missing", "exclusive": "extra"}
+"""What a host tells of authorized keys beside all that it has."""
+
 MOST_NAMED = 5
+LAST_SECOND = 250_000_000_000
+"""Beyond the year 9000 no time of a host is a time."""
 LINES = 10
 """Lines of a file that are shown without -v."""
 
@@ -53,13 +59,20 @@ def diffs(task: TaskReport, *, verbose: bool) -> Iterator[tuple[str, tuple[str, 
         yield str(row["item"]), (*shown, *more)
 
 
+def writers(task: TaskReport) -> dict[str, str]:
+    """By item, who may have written what was not corrected, though it was planned."""
+    undone = {one.change.name for one in task.changes if one.state in (State.SKIPPED, State.FAILED)}
+    rows = task.facts.get("corrected", ()) if task.type is TaskType.DRIFT else ()
+    return {str(row["item"]): "; ".join(_writers(row["writers"])) for row in rows if row["item"] in undone}
+
+
 def replaced(change: Change) -> str:
     """The values that a correction changes, by which it can be undone; empty for other changes."""
     wanted, found = change.object.get("wanted"), change.object.get("found")
     if not isinstance(wanted, Mapping) or not isinstance(found, Mapping):
         return ""
     differs = [key for key in wanted if found and found.get(key) != wanted[key]]
-    return "; ".join(_value(key, {"wanted": wanted, "found": found}) for key in differs)
+    return "; ".join(filter(None, (_value(key, {"wanted": wanted, "found": found}) for key in differs)))
 
 
 def _words(row: Mapping[str, Json]) -> Iterator[str]:
@@ -71,7 +84,7 @@ def _words(row: Mapping[str, Json]) -> Iterator[str]:
     if row.get("error"):
         yield str(row["error"])
     if row["explained"]:
-        yield f"by {_flat(row['explained'])}"
+        yield f"by {_flat({**row['explained'], 'at': _moment(row['explained'].get('at'))})}"
     if row.get("note"):
         yield str(row["note"])
     if row["writers"] and not row["explained"]:
@@ -81,6 +94,10 @@ def _words(row: Mapping[str, Json]) -> Iterator[str]:
 
 
 def _value(key: str, row: Mapping[str, Json]) -> str:
+    """Both values; of authorized keys those that are too few or too many, empty when there are none."""
+    which = OF_KEYS.get(key)
+    if which in row["found"]:
+        return f"{which} {_flat(row['found'][which])}" if row["found"][which] else ""
     return f"{key} {_short(row['wanted'].get(key))}, found {_short(row['found'].get(key))}"
 
 
@@ -99,6 +116,13 @@ def _writers(writers: Mapping[str, Json]) -> Iterator[str]:
     for key, words in (("package", "of package"), ("processes", "open in"), ("logins", "logged in then:")):
         if writers.get(key):
             yield f"{words} {_flat(writers[key])}"
+
+
+def _moment(at: Json) -> Json:
+    """A time of a host as people read it; what is none stays as it is."""
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < LAST_SECOND:
+        return at
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _flat(value: Json) -> str:

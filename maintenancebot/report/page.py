@@ -135,7 +135,9 @@ def _group(host: str, task: TaskReport, *, verbose: bool) -> Group:
     ordered = sorted(task.changes, key=lambda change: change.state in calm)  # trouble first: never cut off
     differences = drift_rows.differences(task)
     most = max(len(ordered), len(differences)) if verbose else SHOWN
-    lines = [*map(_drift_line, differences[:most]), *map(_line, ordered[:most])]
+    writers = drift_rows.writers(task)
+    made = [_line(one, writers.get(one.change.name, "")) for one in ordered[:most]]
+    lines = [*map(_drift_line, differences[:most]), *made]
     more = len(differences) + len(ordered) - len(lines)
     return Group(host, task.task, tuple(lines), more, tuple(drift_rows.diffs(task, verbose=verbose)))
 
@@ -144,12 +146,12 @@ def _drift_line(one: drift_rows.Difference) -> Line:
     return Line(one.state, one.kind, one.item, one.rest)
 
 
-def _line(report: ChangeReport) -> Line:
+def _line(report: ChangeReport, writers: str) -> Line:
     change = report.change
     undo = "cannot be undone" if change.undo is Undo.NONE else f"undo: {change.undo.value}"
     why = ": ".join(part for part in (report.reason.value, report.detail) if part)
     risk = "" if change.risk is Risk.LOW else f"risk: {change.risk.value}"
-    parts = (why, drift_rows.replaced(change), effects(report), undo, risk, change.note)
+    parts = (why, drift_rows.replaced(change), effects(report), writers, undo, risk, change.note)
     return Line(report.state, change.action.value, change.name, "; ".join(part for part in parts if part))
 
 

@@ -20,14 +20,16 @@ BUNDLED = Path(__file__).parent.parent / "bundled"
 """Configuration and inventory that apply when no file is named."""
 
 
-def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+def load_settings(
+    path: Path | None = None, environ: Mapping[str, str] | None = None, *, with_baselines: bool = True
+) -> Settings:
     """The settings of a file (the bundled one for None) and the environment; raises ConfigurationError."""
     path = path or BUNDLED / "config.yaml"
     document = yaml_positions.read_file(path)
     environment.apply(document, os.environ if environ is None else environ)
     settings = faults.check(Settings, document)
     document.faults += relations.faults(document)
-    found = _baselines(settings, path, document) if settings is not None else Baselines()
+    found = _baselines(settings, path, document) if settings is not None and with_baselines else Baselines()
     if settings is None or document.faults:
         raise ConfigurationError(faults.sort_faults(document.faults))
     return settings.read_from(document, found)

@@ -34,6 +34,7 @@ class DeliveryState(StrEnum):
 
 
 OVER = frozenset({DeliveryState.SENT, DeliveryState.LOST, DeliveryState.GIVEN_UP})
+_NOT_THERE = (DeliveryState.LOST.value, DeliveryState.GIVEN_UP.value)
 _HELD = (DeliveryState.WAITING.value, DeliveryState.UNCLEAR.value)
 
 
@@ -48,6 +49,17 @@ class Delivery:
     tried_at: datetime | None = None  # the earlier try
     reference: Mapping[str, Json] | None = None  # what an earlier try left there
     known: Mapping[str, Json] | None = None  # what the last message that arrived left there
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """A message that a target was not told, or may not have been told, and is not told any more."""
+
+    target: str
+    state: DeliveryState
+    key: str
+    detail: str
+    at: datetime
 
 
 class Deliveries:
@@ -100,6 +112,22 @@ class Deliveries:
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(deliveries.c.tried_at)).all()
         return {row.target: row.detail for row in rows}
+
+    def place(self, key: str, target: str) -> Mapping[str, Json]:
+        """Where the message of this key stands at a target, as that calls it; empty if it is not there."""
+        query = select(deliveries.c.reference).join(messages, messages.c.id == deliveries.c.message)
+        this = (messages.c.key == key, deliveries.c.target == target, deliveries.c.state == DeliveryState.SENT.value)
+        with self._database.read() as connection:
+            found: Mapping[str, Json] | None = connection.scalar(query.where(*this))
+        return found or {}
+
+    def undelivered(self, since: datetime, until: datetime) -> list[Undelivered]:
+        """What was given up, or got lost, in this time, oldest first; raises StoreError."""
+        this = (deliveries.c.state.in_(_NOT_THERE), deliveries.c.ended_at >= since, deliveries.c.ended_at < until)
+        query = select(deliveries, messages.c.key).join(messages, messages.c.id == deliveries.c.message).where(*this)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(deliveries.c.ended_at, deliveries.c.message)).all()
+        return [Undelivered(row.target, DeliveryState(row.state), row.key, row.detail, row.ended_at) for row in rows]
 
     def _next(self, target: str, at: datetime, look: Any) -> Delivery | None:
         with look() as connection:

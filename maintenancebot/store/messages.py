@@ -80,8 +80,9 @@ def put_in(connection: Connection, key: str, kind: str, body: Mapping[str, Json]
 
 
 def _fitted(key: str) -> str:
-    """The key, of which the end of a long one stands as its digest: names of hosts and files have any length."""
+    """The key, of which the end of a long one stands as its digest: names of files have any length and any bytes."""
+    key = key.encode("utf-8", "backslashreplace").decode("utf-8")
     if len(key) <= LONGEST_KEY:
         return key
-    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(key.encode("utf-8")).hexdigest()
     return f"{key[: LONGEST_KEY - len(digest) - 1]}:{digest}"

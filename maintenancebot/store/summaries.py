@@ -39,6 +39,14 @@ class Summaries:
             row = connection.execute(select(summaries).where(summaries.c.week == week)).first()
         return Summary(row.week, row.made_at, row.facts, row.prose) if row else None
 
+    def latest(self, week: str) -> Summary | None:
+        """What was told last of a week that was at hand then; raises StoreError."""
+        of_week = messages.c.key.startswith(f"{KIND}:{week}:", autoescape=True)
+        query = select(messages).where(of_week).order_by(messages.c.id.desc()).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        return Summary(week, row.created_at, row.body["facts"], row.body["prose"]) if row else None
+
     def is_posted(self, key: str) -> bool:
         """Whether this was told, or waits to be told; raises StoreError."""
         with self._database.read() as connection:

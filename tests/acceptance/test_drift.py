@@ -29,6 +29,11 @@ Description=Puts its value back, as a tool for configurations does
 ExecStart=/bin/sh -c 'while sleep 1; do grep -q other /etc/fought.conf || cp /etc/theirs.conf /etc/fought.conf; done'
 """
 
+WRITER = """\
+[Service]
+ExecStart=/bin/sh -c 'while sleep 0.1; do date +%%N >/etc/busy.conf; done'
+"""
+
 
 @pytest.fixture(scope="module")
 def shared(make_fleet: Callable[..., Fleet]) -> Fleet:
@@ -204,3 +209,51 @@ def test_a_drift_alert_is_healed_within_seconds_and_seen_again(daemon: Daemon, h
     assert host.read("/etc/alerted.conf") == b"declared\n"
     assert (episode["closed_at"] - episode["opened_at"]) / 1e6 < 10
     assert daemon.bot("audit", "verify").code == 0
+
+
+def test_a_declared_sshd_stays_only_where_it_is_valid_and_lets_a_login_in(
+    bot: Bot, host: LabHost, tmp_path: Path
+) -> None:
+    path = "/etc/ssh/sshd_config"
+    old = host.read(path).decode()
+    own = f"ListenAddress {host.address}\n"
+    declared = {
+        "\nNoSuchWord yes\n": ("failed", "config_invalid"),
+        f"\nPort {host.port}\nPort 2299\nAllowUsers nobody\n{own}": ("failed", "reverted"),
+        "\nMaxAuthTries 5\n": ("done", "verified"),
+    }
+    for more, expected in declared.items():
+        declare(tmp_path, {"path": path, "content": old + more, "correct": "safe"}, hosts=("web-1",))
+        told = task(bot("drift", "correct", "--json"))
+        assert [(one["state"], one["reason"]) for one in told["changes"]] == [expected], told
+        assert host.ssh("sudo -n true", check=False).returncode == 0
+        assert host.read(path).decode() == (old + more if expected[0] == "done" else old)
+    again = task(bot("drift", "correct", "--json"))
+    assert (again["state"], again["reason"]) == ("nothing", "as_declared")
+    host.write(path, old)
+    host.sh("systemctl reload ssh.service")
+
+
+def test_what_is_immutable_or_written_all_the_time_is_left_alone_and_a_persons(
+    bot: Bot, host: LabHost, tmp_path: Path
+) -> None:
+    host.write("/etc/fixed.conf", "other\n")
+    host.sh("chattr +i /etc/fixed.conf")
+    host.write("/etc/systemd/system/writer.service", WRITER)
+    host.sh("systemctl start writer.service")
+    declare(
+        tmp_path,
+        *({"path": f"/etc/{one}.conf", "content": "declared\n", "correct": "safe"} for one in ("fixed", "busy")),
+        hosts=("web-1",),
+    )
+    answer = bot("drift", "correct", "--json")
+    host.sh("systemctl stop writer.service; chattr -i /etc/fixed.conf")
+    told = task(answer)
+    assert (answer.code, told["state"], told["reason"]) == (1, "failed", "drifted")
+    assert {one["object"]: one["reason"] for one in told["changes"]} == {
+        "file:/etc/fixed.conf": "immutable",
+        "file:/etc/busy.conf": "changed_since",
+    }
+    rows = {row["item"]: row["writers"]["processes"] for row in told["facts"]["corrected"]}
+    assert any("writer.service" in one for one in rows["file:/etc/busy.conf"])
+    assert host.read("/etc/fixed.conf") == b"other\n"

@@ -12,7 +12,7 @@ import itertools
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -131,6 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._no("invalid_auth")
         elif url.path == "/api/chat.postMessage":
             self._post(body)
+        elif url.path == "/api/chat.update":
+            self._update(body)
         elif url.path in ("/api/conversations.history", "/api/conversations.replies"):
             self._history(asked, threads=url.path.endswith("replies"))
         else:
@@ -146,6 +148,20 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             posted = self.server.keep(CHANNEL, body)
             self._json({"ok": True, "channel": CHANNEL, "ts": posted.ts, "message": {"text": posted.text}})
+
+    def _update(self, body: Mapping[str, Json]) -> None:
+        known = [one.ts for one in self.server.posted]
+        if body.get("channel") != CHANNEL:  # a name is not enough here
+            self._no("channel_not_found")
+        elif body.get("ts") not in known:
+            self._no("message_not_found")
+        elif fault := fault_of(body):
+            self._no(fault)
+        else:
+            at = known.index(body["ts"])
+            new = {"text": body.get("text", ""), "blocks": body.get("blocks", ())}
+            self.server.posted[at] = replace(self.server.posted[at], **new)
+            self._json({"ok": True, "channel": CHANNEL, "ts": body["ts"], "text": body.get("text", "")})
 
     def _hook(self, body: Mapping[str, Json]) -> None:
         if self._misbehaves("hook", body):

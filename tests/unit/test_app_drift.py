@@ -243,6 +243,17 @@ def test_changes_of_ours_are_told_where_they_may_be_about_an_item(place: Place, 
     assert later.own == ()
 
 
+def test_what_was_restored_may_be_about_the_keys_of_a_user(place: Place, declared: Path) -> None:
+    baseline(place, "more.yaml", crontabs=[{"user": "ann", "state": "absent"}])
+    with Store.open(place.state_dir, create=True) as store:
+        made(store, Action.RESTORE_FILE, "/var/spool/cron/crontabs/ann")
+        made(store, Action.QUARANTINE_FILE, "/var/spool/cron/crontabs/ann")
+        (item,) = drift.informed(select(load(place), (), (), ("drift",)), store, AT + timedelta(days=1))
+    (task,) = item.tasks
+    assert isinstance(task, DriftTask)
+    assert [own.action for own in task.own] == ["restore_file"]
+
+
 def made(store: Store, action: Action, name: str) -> None:
     change = make_change("this", "t", action, name=name, identity={"name": name}, undo=Undo.NONE)
     store.intents.record("r1", "this", "d" * 64, [Step(name[:60], "t", "op", (change,))], at=AT)

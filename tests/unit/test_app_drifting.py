@@ -192,6 +192,15 @@ def test_who_is_fought_is_told_once_by_the_runs_that_see_it(daemon: Daemon, plac
     assert file.read_text() == before
 
 
+def test_what_the_host_itself_leaves_alone_is_a_persons(daemon: Daemon, place: Place, file: Path) -> None:
+    file.with_name("other").hardlink_to(file)
+    (task,) = correct(place).hosts[0].tasks
+    assert (task.state, task.reason) == (State.FAILED, Reason.DRIFTED)
+    assert f"1 left alone by the host: file:{PATH} (hard_linked)" in task.detail
+    episode = work(daemon)
+    assert (episode.state, episode.reason) == (ESCALATED, Reason.HARD_LINKED)
+
+
 def test_what_is_known_of_a_fight_outlives_a_kill_before_the_end_of_the_run(
     place: Place, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,6 +127,18 @@ def test_a_command_leaves_the_log_to_the_daemon(desk: Desk, box: Box, caplog: py
     assert (len(box.got), actions(caplog).count("escalated")) == (1, 1)
 
 
+def test_a_target_that_wants_no_rest_is_left_alone_all_the_same(desk: Desk, box: Box) -> None:
+    """`Retry-After: 0` to every try, of which there would be hundreds in a second."""
+    box.answers = [Attempt(Fate.LATER, "429", 0.0)] * 50
+    desk.put("a")
+    for _ in range(3):
+        desk.deliver()
+    assert len(box.got) == 1
+    desk.clock.go_on(seconds=15)
+    desk.deliver()
+    assert len(box.got) == 2
+
+
 def test_what_is_not_taken_waits_longer_each_time_and_holds_nobody_else_up(desk: Desk, box: Box) -> None:
     desk.targets.append(other := Box("email"))
     box.answers = [LATER] * 3

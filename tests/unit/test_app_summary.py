@@ -12,7 +12,8 @@ import pytest
 
 from maintenancebot.app import worded
 from maintenancebot.app.context import Context
-from maintenancebot.app.summary import post_in
+from maintenancebot.app.summary import post_in, post_summary, summary
+from maintenancebot.cli.options import Options
 from maintenancebot.model import Reason
 from maintenancebot.report.week_json import week_from_json
 from maintenancebot.store import Store
@@ -113,6 +114,27 @@ def test_a_week_at_hand_may_be_told_before_it_is_over_and_again_then(fleet: Flee
     assert fleet.store.summaries.get(THIS) is None
     assert post_in(context, fleet.store, DUE)
     assert [message.key for message in messages(fleet)] == [f"summary:{THIS}:20261120T070000Z", f"summary:{THIS}"]
+
+
+def test_a_week_at_hand_is_shown_with_when_it_was_posted_and_its_words_while_they_fit(
+    fleet: Fleet, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, "One package was upgraded.")
+    friday = SUNDAY + timedelta(days=5)
+    monkeypatch.setattr(sys.modules[post_in.__module__], "now", lambda: friday)
+    fleet.ran(host("web-1", patches(package("curl=1"))), at=friday - timedelta(days=2))
+    place = fleet.place
+    options = Options(config=place.config, inventory=place.inventory, state_dir=place.state_dir)
+    shown = summary(options)
+    assert (shown.prose, shown.posted_at) == ("", None)
+    posted = post_summary(options)
+    shown = summary(options)
+    assert (posted.prose, posted.posted_at) == (shown.prose, shown.posted_at) == ("One package was upgraded.", friday)
+    fleet.store.reviews.record(shown.week.week, "anna", at=friday)
+    fleet.ran(host("web-1", patches(package("zlib=1"))), at=friday - timedelta(hours=1))
+    shown = summary(options)
+    assert (shown.prose, shown.posted_at) == ("", friday)
+    assert shown.notes == ("anna has reviewed it, 2026-11-27 03:00 UTC",)
 
 
 def test_the_next_week_is_held_against_what_was_told(fleet: Fleet, context: Context) -> None:

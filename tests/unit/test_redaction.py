@@ -112,6 +112,16 @@ def test_random_words_are_hidden_without_a_name() -> None:
     assert len(missed) <= 15
 
 
+@pytest.mark.parametrize("letters", [string.ascii_lowercase, string.ascii_uppercase])
+def test_random_words_of_one_case_are_hidden_too_and_digests_are_not(letters: str) -> None:
+    words = ["".join(TOKENS.choices(letters + string.digits, k=40)) for _ in range(500)]
+    missed = [word for word in words if word in redacted(f"X-Thing is {word} here")]
+    assert len(missed) <= 25
+    for digits in (string.hexdigits[:16], string.hexdigits[-12:]):
+        digest = "".join(TOKENS.choices(digits, k=40))
+        assert redacted(f"image {digest} here") == f"image {digest} here"
+
+
 @pytest.mark.parametrize("unit", CASES["repeated"])
 def test_it_takes_time_by_length_alone(unit: str) -> None:
     assert seconds(unit, 400_000) < 12 * max(seconds(unit, 100_000), 0.02)

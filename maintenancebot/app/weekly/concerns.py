@@ -1,4 +1,4 @@
-"""What needs a person beside the tasks of hosts: runs and slots, alerts, and what holds the bot up now."""
+"""What needs a person beside the tasks of hosts: runs and slots, alerts, lost messages, what holds the bot up now."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ from maintenancebot.policy.breakers import BreakerState
 from maintenancebot.policy.episodes import Episode, EpisodeState
 from maintenancebot.report.week import Line
 from maintenancebot.store import Run, Store
+from maintenancebot.store.deliveries import DeliveryState, Undelivered
 
 MOST_SIGNALS = 3
 
+_ENDS = {
+    DeliveryState.GIVEN_UP: (State.FAILED, "given up"),
+    DeliveryState.LOST: (State.UNKNOWN, "that may not have arrived"),
+}
+
 
 def of_records(records: Records, *, is_busy: bool) -> Iterable[Line]:
-    """Runs without an end, slots without a run, alerts that were given to a person."""
+    """Runs without an end, slots without a run, alerts that were given to a person, messages that are not there."""
     yield from _unfinished(records, is_busy=is_busy)
     yield from _slots(records)
     yield from _episodes(records.episodes)
+    yield from _messages(records.undelivered)
 
 
 def of_reboots(looks: Mapping[str, Looks]) -> Iterable[Line]:
@@ -116,6 +123,19 @@ def _episodes(episodes: Iterable[Episode]) -> Iterable[Line]:
                 since=episode.opened_at,
                 action="see to it: the bot has given it to a person",
             )
+
+
+def _messages(undelivered: Iterable[Undelivered]) -> Iterable[Line]:
+    """A line for each target and end: somebody who should know does not, or may not."""
+    found: dict[tuple[str, DeliveryState], list[Undelivered]] = {}
+    for one in undelivered:
+        found.setdefault((one.target, one.state), []).append(one)
+    for (target, end), same in found.items():
+        state, what = _ENDS[end]
+        why = f", {same[-1].detail}" if same[-1].detail else ""
+        detail = f"{len(same):,} {what}, first {same[0].key}{why}"
+        action = "read what they said in the daemon's log, and see why the target did not take them"
+        yield Line("", f"messages to {target}", state, Reason.NONE, detail, since=same[0].at, action=action)
 
 
 def _open_changes(store: Store) -> Iterable[Line]:

@@ -13,6 +13,7 @@ from maintenancebot.policy.episodes import Episode
 from maintenancebot.policy.weeks import Span
 from maintenancebot.report.document import report_from_json
 from maintenancebot.store import Run, Store
+from maintenancebot.store.deliveries import Undelivered
 from maintenancebot.store.slots import Slot
 
 BY_HAND = frozenset({DISK, RESTORE})
@@ -33,6 +34,7 @@ class Records:
     unreadable: tuple[Run, ...] = ()  # that have an end, but no report that this version reads
     slots: tuple[Slot, ...] = ()
     episodes: tuple[Episode, ...] = ()
+    undelivered: tuple[Undelivered, ...] = ()  # messages that nobody may have read
 
     @property
     def looks(self) -> Iterator[Report]:
@@ -60,6 +62,7 @@ def read(store: Store, span: Span, until: datetime) -> Records:
         unreadable=unreadable,
         slots=tuple(store.slots.between(span.starts_at, until)),
         episodes=tuple(store.episodes.between(span.starts_at, until)),
+        undelivered=tuple(store.deliveries.undelivered(span.starts_at, until)),
     )
 
 

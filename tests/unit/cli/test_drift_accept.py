@@ -15,6 +15,7 @@ from maintenancebot.cli.drift import drift_group
 from maintenancebot.cli.main import run
 from maintenancebot.cli.options import Options
 from maintenancebot.engine.capture import CaptureResult
+from maintenancebot.errors import ConfigurationError
 from maintenancebot.model import Reason, State
 from maintenancebot.settings import ItemKind, load_settings
 from maintenancebot.settings.baseline_text import Captured
@@ -126,6 +127,18 @@ def test_a_captured_baseline_goes_to_standard_output_and_trouble_beside_it(
     assert (found.return_value if isinstance(found.return_value, int) else found.exit_code) == code
     assert out in found.stdout
     assert err in found.stderr
+
+
+def test_the_empty_file_that_a_shell_makes_among_the_baselines_is_no_fault_for_a_capture(
+    drift: Any, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.config.parent / "baselines" / "new.yaml").touch()
+    captured = CaptureResult("web-1", State.DONE, captured=(FOUND,))
+    monkeypatch.setattr("maintenancebot.app.capture.engine.capture", lambda host, work: captured)
+    assert "packages:\n" in drift("capture", "web-1").stdout
+    told = drift("allowances").exception
+    assert isinstance(told, ConfigurationError)
+    assert "new.yaml:1:1: the file is empty" in str(told)
 
 
 def test_the_example_is_a_baseline(tmp_path: Path) -> None:

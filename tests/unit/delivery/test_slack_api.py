@@ -46,6 +46,13 @@ def test_a_message_is_posted_and_known_again(there: Slack) -> None:
     assert posted.metadata["event_type"] == "maintenancebot_message"
 
 
+def test_a_message_that_is_there_is_replaced(there: Slack) -> None:
+    where = bot(there).send(escalation()).reference
+    assert bot(there).replace(where, Payload("decided", ())) == ""
+    assert [one.text for one in there.posted] == ["decided"]
+    assert bot(there).replace({**where, "ts": "1.1"}, Payload("decided", ())) == "Slack says no: message_not_found"
+
+
 def test_a_summary_is_one_message_and_a_thread_below_it(there: Slack) -> None:
     assert bot(there).send(summary()).fate is Fate.SENT
     main, *replies = there.posted

@@ -11,6 +11,7 @@ from maintenancebot.engine import reporting
 from maintenancebot.engine.probing import Looked
 from maintenancebot.model import Action, Decision, Host, HostReport, Outcome, Reason, State, TaskReport, TaskType, Undo
 from maintenancebot.plan.document import HostPlan, TaskPlan, make_change
+from maintenancebot.report import people as people_lines
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 DONE, SKIPPED, FAILED, UNKNOWN = State.DONE, State.SKIPPED, State.FAILED, State.UNKNOWN
@@ -115,6 +116,47 @@ UNCURED = {"failed_unless_done": {"reason": "expired", "detail": "it has expired
 def test_what_a_change_was_to_cure_stays_a_failure_where_it_was_not_made(part: Part, whole: tuple[str, ...]) -> None:
     report = task(part, facts=UNCURED)
     assert (report.state, report.reason, report.detail) == whole
+
+
+LEFT_ALONE = {"failed_if_left_alone": "drifted"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "whole"),
+    [
+        ([(SKIPPED, Reason.IMMUTABLE)], (FAILED, Reason.DRIFTED, "1 left alone by the host: /0 (immutable)")),
+        (
+            [(DONE, Reason.VERIFIED), (SKIPPED, Reason.CHANGED_SINCE)],
+            (FAILED, Reason.DRIFTED, "1 left alone by the host: /1 (changed_since)"),
+        ),
+        ([(SKIPPED, Reason.STOPPED)], (SKIPPED, Reason.STOPPED, "")),
+        ([(SKIPPED, Reason.BUSY)], (SKIPPED, Reason.BUSY, "")),
+        ([(State.NOTHING, Reason.AS_DECLARED)], (State.NOTHING, Reason.AS_DECLARED, "")),
+    ],
+)
+def test_what_the_host_leaves_alone_is_a_failure_where_the_planner_says_so(
+    parts: list[Part], whole: tuple[str, ...]
+) -> None:
+    report = task(*parts, facts=LEFT_ALONE)
+    assert (report.state, report.reason, report.detail) == whole
+    told = people_lines.lines([HostReport("web-1", report.state, report.reason, tasks=(report,))])
+    assert any("left alone by the host" in line for line in told) is (report.state is FAILED)
+
+
+def test_a_worse_verdict_keeps_its_reason_beside_what_was_left_alone() -> None:
+    facts = {**LEFT_ALONE, "verdict_state": "failed", "verdict_reason": "contested"}
+    report = task((SKIPPED, Reason.IN_USE), facts=facts)
+    assert (report.state, report.reason, report.detail) == (
+        FAILED,
+        Reason.CONTESTED,
+        "1 left alone by the host: /0 (in_use)",
+    )
+
+
+def test_what_the_gate_refuses_says_so_itself() -> None:
+    plan = host_plan(TaskPlan("drift", TaskType.DRIFT, State.PLANNED, changes=CHANGES[:1], facts=LEFT_ALONE))
+    refused = {CHANGES[0].id: Decision(CHANGES[0].id, SKIPPED, Reason.PROTECTED)}
+    assert reporting.with_plan(plan, refused, {}).tasks[0].state is SKIPPED
 
 
 def test_freed_bytes_are_the_sum_of_what_was_measured() -> None:

@@ -14,8 +14,10 @@ import pytest
 
 from maintenancebot.helper import (
     correct,
+    correct_units,
     drift,
     frames,
+    held_against,
     recovery,
     revert,
     revert_units,
@@ -161,6 +163,23 @@ def test_the_timer_that_comes_first_wins(case: Case) -> None:
     made = case.correct(change)
     assert (verdict(made), told(case.path)) == (("failed", "reverted"), before)
     assert "the timer that takes it back came first" in made["detail"]
+
+
+def test_a_unit_that_does_not_stay_well_is_set_back_and_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(recovery, "_done", [True])
+    monkeypatch.setattr(revert, "settle", lambda out: None)
+    monkeypatch.setattr(correct_units, "switch", lambda unit, wanted, more=(): called.append(f"{unit} {wanted}"))
+    monkeypatch.setattr(well, "watch", lambda unit: "app.service is failed")
+    monkeypatch.setattr(well, "look", lambda unit: {})
+    found = held_against.Found(held_against.DIFFERS, {"active": False}, ["active"])
+    monkeypatch.setattr(drift, "look", lambda items: [(items[0], found)])
+    asked = {"kind": "service", "name": "app", "item": "service:app", "wanted": {"active": True}, "reload": ""}
+    asked.update(found=found.found, identity=found.identity, lockout=False)
+    change = {"id": "1" * 16, "task": "drift", "action": "correct_service", "object": asked}
+    (made,) = correct.correct({"changes": [change], "args": {"keep_days": 30}, "run": "r"}, Asked(dict))
+    assert (verdict(made), made["detail"]) == (("failed", "reverted"), "app.service is failed; all is as before")
+    assert called == ["app.service {'active': True}", "app.service {'active': False}"]
 
 
 def test_nothing_is_changed_once_the_timer_has_fired(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -117,6 +118,15 @@ def test_keys_are_told_by_their_fingerprints_and_what_their_options_hide_is_not(
     assert "hunter2" not in repr(found.found)
     assert found.identity["path"] == f"{people}/home/alice/.ssh/authorized_keys"
     assert len(found.identity["sha256"]) == 64
+
+
+@pytest.mark.usefixtures("people")
+def test_keys_were_changed_when_the_last_of_their_files_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(path: str) -> tuple[SimpleNamespace, bytes]:
+        return SimpleNamespace(st_ctime=7.0 + path.endswith("2"), st_dev=1, st_ino=2, st_mtime_ns=3), ONE.encode()
+
+    monkeypatch.setattr(drift_keys, "read", read)
+    assert look("keys", "alice", keys=[OTHER]).at == 8, "what another file holds is no change of ours"
 
 
 def test_keys_where_sshd_looks_for_them(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ from tests.unit.store.examples import NOON
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "prompts"
 
 VERSIONS = {
-    "summary.v1": "8a7541fc2664a328",
-    "diagnosis.v1": "49c08bd8d38bd451",
+    "summary.v2": "31dfd48a95c28dc1",
+    "diagnosis.v2": "1d3291bf9b9377b5",
     "ranking.v1": "3799948e0f4e5723",
     "repair.v1": "b0c07361d9754141",
 }

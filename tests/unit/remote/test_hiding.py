@@ -21,6 +21,14 @@ def test_what_programs_said_has_no_secret_wherever_it_stands() -> None:
     }
 
 
+def test_words_of_checks_and_lists_of_them_are_words_too() -> None:
+    frame = {"health": [{"kind": "http", "why": f"said {URL}"}], "problems": [f"error: {URL}", {"detail": URL}]}
+    assert without_secrets(frame) == {
+        "health": [{"kind": "http", "why": f"said https://bob:{MASK}@repo.example/x"}],
+        "problems": [f"error: https://bob:{MASK}@repo.example/x", {"detail": f"https://bob:{MASK}@repo.example/x"}],
+    }
+
+
 def test_names_stay_as_they_are_since_they_are_acted_upon() -> None:
     frame = {"items": [{"subject": "/srv/password=hunter22.log", "data": {"path": "/srv/password=hunter22.log"}}]}
     assert without_secrets({**frame}) == frame

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from maintenancebot.model import Action, Change, State, TaskReport, TaskType, Undo
-from maintenancebot.report import drift_rows
+from maintenancebot.model import (
+    Action,
+    Change,
+    ChangeReport,
+    HostReport,
+    Reason,
+    Report,
+    State,
+    TaskReport,
+    TaskType,
+    Undo,
+)
+from maintenancebot.report import drift_rows, text
+from maintenancebot.report.totals import totals
+
+AT = datetime(2026, 11, 21, 3, tzinfo=UTC)
 
 ROW: dict[str, Any] = {
     "item": "file:/etc/motd",
@@ -22,6 +38,9 @@ ROW: dict[str, Any] = {
     "diff": [],
     "note": "reported only",
 }
+
+
+WRITERS = "of package base-files; open in vi (812); logged in then: ann 192.0.2.7"
 
 
 def task(type_: TaskType = TaskType.DRIFT, **rows: list[dict[str, Any]]) -> TaskReport:
@@ -55,6 +74,24 @@ def test_values_of_all_kinds_are_told(wanted: Any, found: Any, expected: str) ->
     assert said(differs=["x"], wanted={"x": wanted}, found={"x": found}).startswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("differs", "missing", "extra", "expected"),
+    [
+        (["exclusive"], [], ["ssh-rsa SHA256:bb eve"], "extra ssh-rsa SHA256:bb eve"),
+        (["exclusive", "keys"], ["ssh-rsa SHA256:aa ann"], ["x", "y"], "extra x, y; missing ssh-rsa SHA256:aa ann"),
+        (["keys"], ["ssh-rsa SHA256:aa ann"], [], "missing ssh-rsa SHA256:aa ann"),
+    ],
+)
+def test_of_authorized_keys_those_are_named_that_are_too_many_or_too_few(
+    differs: list[str], missing: list[str], extra: list[str], expected: str
+) -> None:
+    wanted: dict[str, Any] = {"exclusive": True, "keys": ["ssh-rsa AAAA ann"]}
+    found: dict[str, Any] = {"exclusive": not extra, "keys": ["k"], "missing": missing, "extra": extra}
+    assert said(differs=differs, wanted=wanted, found=found).startswith(f"{expected}; reported only")
+    identity = {"wanted": wanted, "found": found}
+    assert drift_rows.replaced(Change("c1", "drift", Action.CORRECT_KEYS, "keys:ann", identity, Undo.TRASH)) == expected
+
+
 def test_what_is_not_there_or_cannot_be_read_says_so() -> None:
     assert said(state="missing", found={}).startswith("missing; reported only")
     assert said(state="unreadable", error="Permission denied").startswith("unreadable; Permission denied")
@@ -64,6 +101,24 @@ def test_what_explains_it_stands_in_place_of_who_wrote_it() -> None:
     told = said(explained={"by": "package", "package": "base-files", "version": "12.4"}, note="")
     assert "by package base-files 12.4" in told
     assert "vi (812)" not in told
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [(1795301993, "12.4 2026-11-21 22:59 UTC"), (9e99, "12.4 9e+99"), (None, "12.4"), ("noon", "12.4 noon")],
+)
+def test_when_it_was_explained_is_a_time_of_people(at: Any, expected: str) -> None:
+    told = said(explained={"by": "package", "version": "12.4", "at": at}, note="")
+    assert f"by package {expected}; declared" in told
+
+
+@pytest.mark.parametrize(
+    ("state", "named"), [(State.SKIPPED, True), (State.FAILED, True), (State.DONE, False), (State.WAITING, False)]
+)
+def test_who_wrote_what_could_not_be_corrected_is_named(state: State, named: bool) -> None:
+    change = ChangeReport(Change("c1", "drift", Action.CORRECT_FILE, ROW["item"], {}, Undo.TRASH), state)
+    found = drift_rows.writers(replace(task(corrected=[ROW]), changes=(change,)))
+    assert found == ({ROW["item"]: WRITERS} if named else {})
 
 
 def test_lines_are_cut_unless_all_are_wanted() -> None:
@@ -88,3 +143,11 @@ def test_a_correction_names_the_values_by_which_it_is_undone() -> None:
     assert drift_rows.replaced(corrected) == "enabled yes, found no"
     assert drift_rows.replaced(change(Action.CORRECT_FILE, wanted=wanted, found={})) == ""
     assert drift_rows.replaced(change(Action.QUARANTINE_FILE, path="/x")) == ""
+
+
+def test_the_line_of_a_change_that_was_left_alone_has_them() -> None:
+    change = Change("c1", "drift", Action.CORRECT_FILE, ROW["item"], {}, Undo.TRASH)
+    left = ChangeReport(change, State.SKIPPED, Reason.IMMUTABLE)
+    host = HostReport("web-1", State.FAILED, tasks=(replace(task(corrected=[ROW]), changes=(left,)),))
+    report = Report("run", "r1", AT, AT, State.FAILED, (host,), totals([host]))
+    assert f"immutable; {WRITERS}; undo: trash restore" in text.plain(report)

@@ -135,3 +135,8 @@ def test_keys_of_any_length_are_told_apart(store: Store) -> None:
     keys = [one.key for one in store.messages.waiting(10)]
     assert [len(key) for key in keys] == [128, 128]
     assert len(set(keys)) == 2
+
+
+def test_a_key_that_is_no_text_is_kept_once(store: Store) -> None:
+    put(store, "contested:/srv/\udcff\ud800", "contested:/srv/\udcff\ud800")
+    assert [one.key for one in store.messages.waiting(10)] == ["contested:/srv/\\udcff\\ud800"]

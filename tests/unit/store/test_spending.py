@@ -107,6 +107,17 @@ def test_the_breaker_opens_tries_once_and_closes(store: Store) -> None:
     number(store, call(1), minutes=16)
 
 
+def test_a_clock_that_was_set_back_does_not_leave_the_endpoint_alone_for_years(store: Store) -> None:
+    for _ in range(3):
+        store.spending.lose(number(store, call(1), days=900), Silence.LATE, at=later(days=900))
+    store.spending.lose(number(store, call(1)), Silence.LATE, at=NOON)
+    assert isinstance(store.spending.reserve(call(1), WIDE, at=later(minutes=14)), Refusal)
+    store.spending.settle(number(store, call(1), minutes=15), 1, 0, 1, at=later(minutes=15))
+    trial, asked = number(store, call(1), days=800), later(days=800, hours=1)
+    store.spending.settle(trial, 0, 0, 0, at=later(days=800), reason=Silence.RATE_LIMITED, not_before=asked)
+    number(store, call(1), days=1)
+
+
 def test_a_rest_that_is_asked_for_holds_an_hour_at_the_most(store: Store) -> None:
     asked = later(days=400)
     store.spending.settle(number(store, call(1)), 0, 0, 0, at=NOON, reason=Silence.RATE_LIMITED, not_before=asked)
