@@ -10,9 +10,10 @@ from maintenancebot.errors import RemoteError
 from maintenancebot.model import Action, Host, Json, Outcome, Reason, State, Step
 from maintenancebot.remote.client import HelperCall, Limits
 
-TRIES = 4
-PAUSE_SECONDS = 5.0
+UPGRADE_PAUSES = (5.0, 5.0, 5.0)
 """A restarting sshd, or one that limits new logins, is given a while before it is called broken."""
+CORRECTION_PAUSES = (1.0, 2.0)
+"""Until it is taken back nobody else may get in either; one taken back for nothing costs no more than a second try."""
 LONGEST_SECONDS = 60.0
 QUESTION = "login"
 
@@ -21,7 +22,7 @@ def checked(host: Host, machine_id: str, step: Step, outcomes: Sequence[Outcome]
     """The outcomes of an upgrade; the first is `unhealthy` when nobody can log in any more."""
     upgraded = {change.id for change in step.changes if change.action is Action.UPGRADE_PACKAGE}
     done = [one for one in outcomes if one.change_id in upgraded and one.state is State.DONE]
-    trouble = _trouble(host, machine_id, work) if done else ""
+    trouble = _trouble(host, machine_id, work, UPGRADE_PAUSES) if done else ""
     if not trouble:
         return list(outcomes)
     detail = f"new logins fail since the upgrade: {trouble}; the run's own connection still stands"
@@ -33,15 +34,15 @@ def answer(host: Host, machine_id: str, work: Work) -> Mapping[str, Json]:
     """What a step is told that asks whether the host still lets us in; without a way to try, it does not."""
     if host.connection != "ssh":
         return {"ok": False, "detail": f"{host.name} is reached without a login, so that none can be tried"}
-    trouble = _trouble(host, machine_id, work)
+    trouble = _trouble(host, machine_id, work, CORRECTION_PAUSES)
     return {"ok": not trouble, "detail": trouble}
 
 
-def _trouble(host: Host, machine_id: str, work: Work) -> str:
-    """Why no login works, empty when one did."""
+def _trouble(host: Host, machine_id: str, work: Work, pauses: Sequence[float]) -> str:
+    """Why no login works, empty when one did; tried once, and once more after each pause."""
     told = ""
-    for attempt in range(TRIES):
-        if attempt and work.stop.wait(PAUSE_SECONDS):
+    for pause in (0.0, *pauses):
+        if pause and work.stop.wait(pause):
             break
         try:
             _enter(host, machine_id, work)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from maintenancebot.engine import logins
 from maintenancebot.errors import RemoteError
 from maintenancebot.model import Outcome, Reason, State
 from maintenancebot.settings import Correct, Item, ItemKind
@@ -45,11 +44,6 @@ def each(hosts: Fleet, request: pytest.FixtureRequest) -> Corrector:
 @pytest.fixture
 def web(hosts: Fleet) -> Corrector:
     return Corrector(hosts, "web")
-
-
-@pytest.fixture(autouse=True)
-def quick_logins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logins, "PAUSE_SECONDS", 0.5)
 
 
 @pytest.fixture(autouse=True)

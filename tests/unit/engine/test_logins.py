@@ -46,7 +46,8 @@ def check(door: Door, state: State, action: Action = Action.UPGRADE_PACKAGE) -> 
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logins, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(logins, "UPGRADE_PAUSES", (0.01,) * len(logins.UPGRADE_PAUSES))
+    monkeypatch.setattr(logins, "CORRECTION_PAUSES", (0.01,) * len(logins.CORRECTION_PAUSES))
 
 
 def test_a_login_that_works_changes_nothing() -> None:
@@ -79,6 +80,14 @@ def test_a_step_that_asks_is_told_of_a_login_that_came_all_the_way() -> None:
     door = Door(opens_at=2)
     assert logins.answer(HOST, MACHINE, door.work) == {"ok": True, "detail": ""}
     assert door.asked == 2
+
+
+def test_a_host_that_lets_nobody_in_is_asked_less_long_after_a_correction_than_after_an_upgrade() -> None:
+    corrected, upgraded = Door(opens_at=99), Door(opens_at=99)
+    told = logins.answer(HOST, MACHINE, corrected.work)
+    check(upgraded, State.DONE)
+    assert told == {"ok": False, "detail": "login_refused: publickey refused"}
+    assert (corrected.asked, upgraded.asked) == (3, 4)
 
 
 def test_a_login_without_root_is_none() -> None:
