@@ -16,6 +16,7 @@ from maintenancebot.llm.fencing import fenced, harmless
 from maintenancebot.llm.prompting import REPAIR, Prompt, prompt
 from maintenancebot.model import Json
 from maintenancebot.policy.spending import Call, Caps, Refusal, Silence, Use, use
+from maintenancebot.redaction import redacted
 from maintenancebot.settings import Llm
 
 TRIES = 3
@@ -139,11 +140,24 @@ class Asker:
             reply = self._call(question.purpose, request, digest, until)
             if isinstance(reply, Answer):
                 return reply if not wrong else Answer({}, Silence.NOT_TRUE, "; ".join(wrong))
-            value, wrong = _value(reply, question)
+            value, wrong = self._value(reply, question)
             if not wrong:
                 return Answer(value)
             request = replace(request, turns=(request.turns[0], _plain(reply.text, _SHOWN) or "-", _repair(wrong)))
         return Answer({}, Silence.NOT_TRUE, "; ".join(wrong))
+
+    def _value(self, reply: Reply, question: Question) -> tuple[Mapping[str, Json], Sequence[str]]:
+        """What the reply says, and what is wrong with it; objections quote it, so that no secret is left in it."""
+        if reply.reason is not Silence.NONE:
+            return {}, ["the answer was broken off, or declined"]
+        try:
+            value = json.loads(reply.text)
+        except (ValueError, RecursionError):
+            return {}, ["the answer is not the JSON that was asked for"]
+        if not isinstance(value, dict):
+            return {}, ["the answer is not the JSON object that was asked for"]
+        clean = {name: redacted(one, self._known) if isinstance(one, str) else one for name, one in value.items()}
+        return clean, question.faults(clean)
 
     def _call(self, purpose: str, request: Request, digest: str, until: datetime) -> Reply | Answer:
         """One call, and again after a fault that may pass; each try is reserved first."""
@@ -182,19 +196,6 @@ class Asker:
             self._ledger.settle(number, 0, 0, 0, at=self._now(), reason=reply.reason, not_before=reply.not_before)
         else:
             self._ledger.lose(number, reply.reason, at=self._now(), not_before=reply.not_before)
-
-
-def _value(reply: Reply, question: Question) -> tuple[Mapping[str, Json], Sequence[str]]:
-    """What the reply says, and what is wrong with it."""
-    if reply.reason is not Silence.NONE:
-        return {}, ["the answer was broken off, or declined"]
-    try:
-        value = json.loads(reply.text)
-    except (ValueError, RecursionError):
-        return {}, ["the answer is not the JSON that was asked for"]
-    if not isinstance(value, dict):
-        return {}, ["the answer is not the JSON object that was asked for"]
-    return value, question.faults(value)
 
 
 def _repair(wrong: Sequence[str]) -> str:
