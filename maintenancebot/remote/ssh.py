@@ -19,6 +19,7 @@ from maintenancebot.model import Host, Reason
 from maintenancebot.remote import bundle, streamlocal
 from maintenancebot.remote.host_keys import KnownHosts, PinnedKeys, fingerprint, server_name
 from maintenancebot.remote.session import Stream
+from maintenancebot.remote.tunnel import Tunnel, open_tunnel
 
 TCP_USER_TIMEOUT_MS = 6000  # a cut cable ends within seconds instead of never
 KEEPALIVE_SECONDS = 2
@@ -276,13 +277,10 @@ class Connector:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
         return sock
 
-    def _through(self, bastion: Host, host: Host) -> paramiko.Channel:
+    def _through(self, bastion: Host, host: Host) -> Tunnel:
         transport = self._bastion(bastion).transport
         try:
-            channel: paramiko.Channel = transport.open_channel(
-                "direct-tcpip", (host.address, host.port), ("127.0.0.1", 0), timeout=self._limits.connect
-            )
-            return channel
+            return open_tunnel(transport, host.address, host.port, self._limits.connect)
         except paramiko.ChannelException as error:
             raise RemoteError(Reason.UNREACHABLE, f"{bastion.name} cannot reach it: {error.text}") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
