@@ -6,6 +6,8 @@ A rule in doubt hides: a lost word of a log can be looked up on its host, a leak
 
 import re
 
+from . import randomness
+
 MASK = "[redacted]"
 
 # No rule fits such a word or time, and most of what is logged is one.
@@ -19,7 +21,7 @@ def redact(text):
     text = _without_private_keys(text)
     for shape, wanted in SHAPES:
         text = shape.sub(wanted, text)
-    return _RANDOM.sub(_unless_it_is_public, _without_named_values(text))
+    return randomness.RANDOM.sub(_unless_it_is_public, _without_named_values(text))
 
 
 # Private keys, whole or cut off at either end, in their own lines, in one line of JSON, or behind the marks of a diff.
@@ -334,37 +336,13 @@ def _is_harmless(name, value):
     return bool(_NO_SECRET.match(value) or _PLACE.match(value) or _VERSION.match(value))
 
 
-# What is a secret by its randomness alone.
-
-_RANDOM = re.compile(r"(?<![A-Za-z0-9+/_=.-])[A-Za-z0-9+/_-]{24,8192}={0,2}")
-_BEYOND_HEX = re.compile("[g-zG-Z]")
-_PUBLIC = ("AAAA", "SHA256", "sha256-", "sha384-", "sha512-", "/")
+_PUBLIC_KEYS = ("AAAA", "SHA256", "sha256-", "sha384-", "sha512-", "/")
 
 
 def _unless_it_is_public(found):
     """Keys that are public begin alike, and fingerprints say what they are."""
     word = found.group()
     before = found.string[max(0, found.start() - 8) : found.start()]
-    if word.startswith(_PUBLIC) or before.upper().endswith(("SHA256:", "SHA512:", "MD5:")):
+    if word.startswith(_PUBLIC_KEYS) or before.upper().endswith(("SHA256:", "SHA512:", "MD5:")):
         return word
-    return MASK if _is_random(word) else word
-
-
-def _is_random(word):
-    letters = [letter for letter in word[:256] if letter.isalnum()]
-    kinds = ["0" if letter.isdigit() else "A" if letter.isupper() else "a" for letter in letters]
-    if len(kinds) < 20 or kinds.count("0") < 2:
-        return False
-    changes = sum(kinds[at] != kinds[at - 1] for at in range(1, len(kinds)))
-    if len(set(kinds)) == 2:
-        return _is_random_in_one_case(word.rstrip("="), changes)
-    if min(kinds.count("A"), kinds.count("a")) < len(kinds) / 5.0:
-        return False
-    return changes >= len(kinds) * 0.42
-
-
-def _is_random_in_one_case(word, changes):
-    """Letters of one case and digits; digests and ids are hexadecimal, and names have signs between their words."""
-    if len(word) < 32 or not word.isalnum() or not _BEYOND_HEX.search(word):
-        return False
-    return changes >= min(len(word), 256) * 0.22
+    return MASK if randomness.is_random(word) else word
