@@ -16,6 +16,7 @@ from maintenancebot.helper import (
     correct,
     correct_units,
     drift,
+    exchange,
     frames,
     held_against,
     recovery,
@@ -137,6 +138,20 @@ def test_it_goes_back_at_once_when_no_new_login_works(case: Case, answer: dict) 
     assert verdict(case.correct(change)) == ("failed", "reverted")
     assert (told(case.path), case.timers.waiting, case.host.trash()) == (before, set(), [])
     assert verdict(correct.recall(change)) == ("failed", "reverted")
+
+
+def test_done_is_what_a_second_look_finds(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = exchange.Exchange.make
+
+    def make_and_be_undone(one: exchange.Exchange) -> None:
+        real(one)
+        os.chmod(case.path, 0o640)  # somebody else, in this very moment
+
+    change = case.change()
+    monkeypatch.setattr(exchange.Exchange, "make", make_and_be_undone)
+    made = case.correct(change)
+    assert (*verdict(made), "still differs in mode" in made["detail"]) == ("failed", "reverted", True)
+    assert case.content == OLD
 
 
 def test_it_goes_back_when_the_controller_is_gone(case: Case) -> None:
