@@ -3,7 +3,7 @@
 import glob
 import re
 
-from . import dpkg, drift_kernel, drift_mounts, drift_units, facts, frames, holds, managers, places, redact, rpm, tools
+from . import dpkg, drift_kernel, drift_mounts, drift_units, facts, frames, holds, managers, marks, places, redact, rpm, tools
 
 SETTINGS = ("/etc/sysctl.conf", "/etc/sysctl.d/*.conf")
 SETTING = re.compile(r"^\s*-?([A-Za-z0-9_][A-Za-z0-9_./@:-]*)\s*=", re.M)
@@ -18,7 +18,7 @@ def packages():
     if not manager.name:
         raise ValueError(manager.why)
     if manager.name == "apt":
-        named = set(frames.text(_said("apt-mark", "showmanual")).split())
+        named = set(frames.text(_output("apt-mark", marks.run("showmanual"))).split())
         found = {name: package.held for (name, _), package in dpkg.packages().items() if package.whole}
         held = {name: is_held for name, is_held in found.items() if is_held or name in named}
     else:
@@ -30,9 +30,11 @@ def packages():
 
 def services():
     """(unit, wanted) of those that are enabled or masked."""
-    text = frames.text(_said("systemctl", "list-unit-files", "--no-legend", "--no-pager", "--type=" + UNITS))
+    program = tools.find("systemctl")
+    words = ["list-unit-files", "--no-legend", "--no-pager", "--type=" + UNITS]
+    text = frames.text(_output("systemctl", tools.run([program, *words], limit=LIMIT) if program else None))
     states = dict(line.split()[:2] for line in text.splitlines() if len(line.split()) > 1)
-    units, _ = drift_units.shown(tools.find("systemctl"), [name for name in states if "@." not in name])
+    units, _ = drift_units.shown(program, [name for name in states if "@." not in name])
     for name, unit in sorted(units.items()):
         if states[name] == "enabled":
             yield name, dict({"enabled": True}, **({"active": True} if unit["ActiveState"] == "active" else {}))
@@ -70,12 +72,10 @@ def kernel():
             yield word, {"state": "present"}
 
 
-def _said(program, *words):
-    """What a program prints. Raises OSError when it does not end well."""
-    path = tools.find(program)
-    if path is None:
+def _output(program, answer):
+    """What a program printed. Raises OSError when it is not there or did not end well."""
+    if answer is None:
         raise OSError("no %s on the host" % program)
-    answer = tools.run([path, *words], limit=LIMIT)
     if not answer.ok:
         raise OSError("%s: %s" % (program, answer.error()))
     return answer.stdout

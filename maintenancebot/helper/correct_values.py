@@ -3,9 +3,8 @@
 import os
 import re
 
-from . import drift_kernel, frames, managers, tools, walk
+from . import drift_kernel, frames, managers, marks, tools, walk
 
-LIMIT = 60
 FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 LAST = "/etc/sysctl.conf"
 SETTINGS_FILE = re.compile(r"/etc/sysctl\.(?:conf|d/[^/]+\.conf)")
@@ -92,9 +91,9 @@ def _set(name, value):
 
 
 def _mark(package, held):
-    answer = tools.run([tools.find("apt-mark"), "-q", "hold" if held else "unhold", "--", package], limit=LIMIT)
-    if not answer.ok:
-        raise walk.Refused("tool_failed", "apt-mark: %s" % answer.error())
+    answer = marks.run("hold" if held else "unhold", "--", package)
+    if answer is None or not answer.ok:
+        raise walk.Refused("tool_failed", "apt-mark: %s" % (answer.error() if answer else "not on the host"))
 
 
 def as_it_runs(path, content):

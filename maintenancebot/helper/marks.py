@@ -1,12 +1,15 @@
-"""Which packages apt takes for mere dependencies. A package named on apt's command line loses that mark."""
+"""apt-mark: packages that are mere dependencies, named by a person, or held.
+
+A package named on apt's command line loses the mark of a dependency. apt-mark would renew apt's caches beside its
+answer, even for a question, so none is kept here.
+"""
 
 from . import apt, frames, tools
 
 
 def automatic(names):
     """Those of the packages that carry the mark."""
-    program = tools.find("apt-mark")
-    answer = tools.run([program, "showauto"], limit=apt.LIMIT) if program else None
+    answer = run("showauto")
     if answer is None or not answer.ok:
         return []
     return sorted(set(frames.text(answer.stdout).split()) & set(names))
@@ -15,4 +18,10 @@ def automatic(names):
 def restore(names):
     """Put the marks back, so that what nobody needs can still be found."""
     if names:
-        tools.run([tools.find("apt-mark"), "-q", "auto", *names], limit=apt.LIMIT)
+        run("auto", *names)
+
+
+def run(*words):
+    """Its Answer, None when the host has no apt-mark."""
+    program = tools.find("apt-mark")
+    return tools.run([program, "-q", *apt.NO_CACHE, *words], limit=apt.LIMIT) if program else None
