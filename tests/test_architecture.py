@@ -94,6 +94,19 @@ HEAVY = {
 }
 """Slow imports, and the parts whose modules may have them at their top; elsewhere only inside a function."""
 
+HELPER_FOLDERS = [
+    "files",
+    "host",
+    "trash",
+    "containers",
+    "packages",
+    "cleanup",
+    "backups",
+    "certificates",
+    "drift",
+]
+"""The helper's folders, each of which may import those before it."""
+HELPER_MAY = {"trash": {"containers"}}  # volumes and images in the trash go back through their daemon
 PURE = ("model", "errors", "plan", "policy")
 IO = {
     "asyncio",
@@ -170,6 +183,24 @@ def test_the_helper_imports_itself_and_the_standard_library_only() -> None:
             name for name in imports(parsed(path)) if not name.startswith(".") and name.split(".")[0] not in known
         ]
         assert foreign == [], path
+
+
+@pytest.mark.parametrize("place", range(len(HELPER_FOLDERS)), ids=HELPER_FOLDERS)
+def test_folders_of_the_helper_import_only_those_before_them(place: int) -> None:
+    folder = HELPER_FOLDERS[place]
+    later = {*HELPER_FOLDERS[place + 1 :]} - HELPER_MAY.get(folder, set())
+    for path in (PACKAGE / "helper" / folder).glob("*.py"):
+        found = {node.module.split(".")[0] for node in relative_imports(path) if node.level == 2 and node.module}
+        assert sorted(found & later) == [], path
+
+
+def test_every_folder_of_the_helper_has_its_place() -> None:
+    folders = {path.parent.name for path in (PACKAGE / "helper").rglob("*.py")} - {"helper"}
+    assert folders == set(HELPER_FOLDERS)
+
+
+def relative_imports(path: Path) -> list[ast.ImportFrom]:
+    return [node for node in ast.walk(parsed(path)) if isinstance(node, ast.ImportFrom) and node.level]
 
 
 def test_nothing_imports_the_helper() -> None:

@@ -8,42 +8,43 @@ import signal
 import sys
 import time
 
-from . import facts, frames, results, tools
+from . import frames, results
+from .host import facts, tools
 
 PROBES = {
-    "patches": "patches",
-    "cleanup": "cleanup",
-    "containers": "containers",
-    "backups": "backups",
-    "certificates": "certificates",
+    "patches": "packages.patches",
+    "cleanup": "cleanup.cleanup",
+    "containers": "containers.containers",
+    "backups": "backups.backups",
+    "certificates": "certificates.certificates",
     "recall": "recall",
-    "trash": "trash",
-    "disk": "disk",
-    "explain": "explain",
-    "drift": "drift",
-    "capture": "capture",
-    "reboot_check": "reboot",
+    "trash": "trash.trash",
+    "disk": "host.disk",
+    "explain": "cleanup.explain",
+    "drift": "drift.drift",
+    "capture": "drift.capture",
+    "reboot_check": "packages.reboot",
 }
 """Probe operation -> module of this package with `probe(args, out)`."""
 
 STEPS = {
-    "patches.upgrade": ("patches", "upgrade"),
-    "patches.repair": ("repair", "repair"),
-    "host.reboot": ("reboot", "reboot"),
-    "logs.compress": ("compress", "apply"),
-    "caches.drop": ("caches", "drop"),
-    "journal.vacuum": ("journal", "vacuum"),
-    "rotate.rotate": ("rotate", "rotate"),
-    "trash.move": ("trash", "move"),
-    "trash.restore": ("trash", "restore"),
-    "trash.purge": ("trash", "purge"),
-    "trash.relocate": ("trash", "relocate"),
-    "certificates.renew": ("certificates", "renew"),
-    "backups.try_restore": ("trial", "try_restore"),
-    "volumes.remove": ("volumes", "remove"),
-    "images.remove": ("images", "remove"),
-    "leftovers.remove": ("leftovers", "remove"),
-    "drift.correct": ("correct", "correct"),
+    "patches.upgrade": ("packages.patches", "upgrade"),
+    "patches.repair": ("packages.repair", "repair"),
+    "host.reboot": ("packages.reboot", "reboot"),
+    "logs.compress": ("cleanup.compress", "apply"),
+    "caches.drop": ("cleanup.caches", "drop"),
+    "journal.vacuum": ("cleanup.journal", "vacuum"),
+    "rotate.rotate": ("cleanup.rotate", "rotate"),
+    "trash.move": ("trash.trash", "move"),
+    "trash.restore": ("trash.trash", "restore"),
+    "trash.purge": ("trash.trash", "purge"),
+    "trash.relocate": ("trash.trash", "relocate"),
+    "certificates.renew": ("certificates.certificates", "renew"),
+    "backups.try_restore": ("backups.trial", "try_restore"),
+    "volumes.remove": ("containers.volumes", "remove"),
+    "images.remove": ("containers.images", "remove"),
+    "leftovers.remove": ("containers.leftovers", "remove"),
+    "drift.correct": ("drift.correct", "correct"),
 }
 """Step operation -> module and function `(step, out)`; there is no operation that runs a given command."""
 

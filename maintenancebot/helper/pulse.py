@@ -2,7 +2,7 @@
 
 import time
 
-from . import walk
+from .files import walk
 
 
 class Pulse:

@@ -66,13 +66,14 @@ def main():
     import zlib
 
     texts = json.loads(zlib.decompress(packed).decode("utf-8"))
+    packages = {name.rpartition(".")[0] for name in texts}
 
     class Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         sources = texts  # for the one who must leave this program behind on the host
 
         def find_spec(self, name, path=None, target=None):
             if name in texts:
-                return importlib.util.spec_from_loader(name, self, is_package=name == "mb_helper")
+                return importlib.util.spec_from_loader(name, self, is_package=name in packages)
             return None
 
         def exec_module(self, module):

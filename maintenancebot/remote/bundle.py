@@ -6,6 +6,7 @@ import json
 import zlib
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 COMMAND = (
     "/usr/bin/python3 -I -S -B -c "
@@ -19,6 +20,7 @@ BECOME = {
 }
 """What stands before the command where root is not the login."""
 
+HELPER = "maintenancebot.helper"
 PACKAGE = "mb_helper"
 STAGE0 = "stage0"
 
@@ -26,18 +28,24 @@ STAGE0 = "stage0"
 @cache
 def packed() -> bytes:
     """The modules of the helper, zlib-compressed JSON of module name to source."""
+    return zlib.compress(json.dumps(_sources(resources.files(HELPER), PACKAGE), sort_keys=True).encode("ascii"), 9)
+
+
+def _sources(folder: Traversable, package: str) -> dict[str, str]:
     sources = {}
-    for entry in resources.files("maintenancebot.helper").iterdir():
+    for entry in folder.iterdir():
         name = entry.name.removesuffix(".py")
-        if entry.name.endswith(".py") and name != STAGE0:
-            sources[PACKAGE if name == "__init__" else f"{PACKAGE}.{name}"] = entry.read_text("utf-8")
-    return zlib.compress(json.dumps(sources, sort_keys=True).encode("ascii"), 9)
+        if entry.is_dir() and (entry / "__init__.py").is_file():
+            sources.update(_sources(entry, f"{package}.{name}"))
+        elif entry.name.endswith(".py") and name != STAGE0:
+            sources[package if name == "__init__" else f"{package}.{name}"] = entry.read_text("utf-8")
+    return sources
 
 
 @cache
 def stage0() -> bytes:
     """The first program: builtins only, looks at what python3 offers."""
-    return (resources.files("maintenancebot.helper") / f"{STAGE0}.py").read_bytes()
+    return (resources.files(HELPER) / f"{STAGE0}.py").read_bytes()
 
 
 def preamble(marker: str) -> bytes:

@@ -21,8 +21,9 @@ import docker
 import pytest
 
 from maintenancebot.actions import containers as actions
-from maintenancebot.helper import containers as helper
-from maintenancebot.helper import images, recovery
+from maintenancebot.helper.containers import containers as helper
+from maintenancebot.helper.containers import images
+from maintenancebot.helper.trash import recovery
 from maintenancebot.model import Change, Finding, Host, HostFacts, Json, Outcome, Reason, State, TaskType, Undo
 from maintenancebot.plan import containers as planner
 from maintenancebot.plan.document import TaskPlan, change_to_json

@@ -23,7 +23,7 @@ import docker
 import pytest
 
 from maintenancebot.actions import containers as actions
-from maintenancebot.helper import images, leftovers, volumes
+from maintenancebot.helper.containers import images, leftovers, volumes
 from maintenancebot.model import Action, Change, Outcome, Reason, State, Undo
 from maintenancebot.plan.document import TaskPlan, change_to_json
 from maintenancebot.settings import DockerPruneTask, Settings

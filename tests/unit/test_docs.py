@@ -66,8 +66,13 @@ def test_every_state_action_risk_and_undo_stands_in_the_glossary(word: str) -> N
     assert f"| `{word}` |" in GLOSSARY
 
 
-def test_the_map_of_the_helper_names_every_module_once() -> None:
+def test_the_map_of_the_helper_names_every_module_once_in_the_row_of_its_folder() -> None:
     text = (DOCS / "architecture.md").read_text("utf-8")
     section = text.split("## The helper's modules\n", 1)[1].split("\n## ", 1)[0]
-    named = re.findall(r"`([a-z_0-9]+)`", section)
-    assert sorted(named) == sorted(path.stem for path in HELPER.glob("*.py") if path.stem != "__init__")
+    rows = dict(re.findall(r"^\| `([a-z]+)/` \| (.*) \|$", section, re.M))
+    named = {folder: sorted(re.findall(r"`([a-z_0-9]+)`", row)) for folder, row in rows.items()}
+    modules: dict[str, list[str]] = {}
+    for path in sorted(HELPER.rglob("*.py")):
+        if path.stem != "__init__":
+            modules.setdefault(path.parent.name, []).append(path.stem)
+    assert named == modules

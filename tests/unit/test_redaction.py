@@ -128,10 +128,14 @@ def test_it_takes_time_by_length_alone(unit: str) -> None:
 
 
 def seconds(unit: str, length: int) -> float:
+    """The least of three: a busy machine can only make it longer."""
     text = (unit * (length // len(unit) + 1))[:length]
-    started = time.process_time()
-    redacted(text)
-    return time.process_time() - started
+    spans = []
+    for _ in range(3):
+        started = time.process_time()
+        redacted(text)
+        spans.append(time.process_time() - started)
+    return min(spans)
 
 
 @settings(max_examples=200, deadline=None)

@@ -55,7 +55,7 @@ def test_a_task_that_fails_on_the_host_leaves_the_others_alone(box: Box, monkeyp
     first, second, third = looked.plan.tasks
     assert (first.state, third.state) == (State.PLANNED, State.PLANNED)
     assert (second.state, second.reason) == (State.UNKNOWN, Reason.HELPER_ERROR)
-    assert "KeyError: 'max_age_hours' (mb_helper/backups" in second.detail
+    assert "KeyError: 'max_age_hours' (mb_helper/backups/backups" in second.detail
 
 
 def test_a_file_that_two_tasks_find_is_planned_by_the_first(box: Box) -> None:

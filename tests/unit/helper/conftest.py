@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from maintenancebot.helper import facts, frames
+from maintenancebot.helper import frames
+from maintenancebot.helper.host import facts
 
 from .driver import hide_foreign_stores
 from .mounts import mounted
@@ -77,7 +78,7 @@ class SmallHost:
         }
         spec.update({key: more.pop(key) for key in list(more) if key in spec})
         asked = {"patterns": [spec], "allow": [str(self.logs)], "protect": [], "limit": 10000, "now": self.now}
-        return self.call("logs.probe", {**asked, **more})
+        return self.call("cleanup.logs.probe", {**asked, **more})
 
     def changes(self, **more) -> list[dict]:
         action = "compress_file" if more.get("compress") else "quarantine_file"
@@ -100,10 +101,10 @@ class SmallHost:
         return self.call(op, step)["outcomes"]
 
     def move(self, **more) -> list[dict]:
-        return self.step("trash.move", self.changes(**more))
+        return self.step("trash.trash.move", self.changes(**more))
 
     def compress(self, **more) -> list[dict]:
-        return self.step("compress.apply", self.changes(compress=True, **more))
+        return self.step("cleanup.compress.apply", self.changes(compress=True, **more))
 
     def relocate(self, into: str, **args) -> list[dict]:
         """All items to another form or place."""
@@ -119,10 +120,10 @@ class SmallHost:
             }
             for item in self.trash()
         ]
-        return self.step("trash.relocate", changes, **args)
+        return self.step("trash.trash.relocate", changes, **args)
 
     def trash(self) -> list[dict]:
-        return self.call("trash.probe", {})["findings"]
+        return self.call("trash.trash.probe", {})["findings"]
 
     def edit_record(self, item: str, **fields: object) -> None:
         """Change fields of an item's record, as time or a crash would; the item is not settled then."""
@@ -132,7 +133,7 @@ class SmallHost:
 
     def restore(self, item: str, to: str = "") -> dict:
         change = {"id": "back", "task": "trash", "action": "restore_file", "object": {"item": item, "to": to}}
-        return self.step("trash.restore", [change])[0]
+        return self.step("trash.trash.restore", [change])[0]
 
 
 def told(path: bytes) -> tuple:

@@ -1,6 +1,7 @@
 """Runs one operation of the helper in whatever Python runs this file; needs nothing newer than Python 3.6.
 
-Reads JSON on standard input: {"root", "home", "op": "module.function", "args" or "step"}, writes what came of it.
+Reads JSON on standard input: {"root", "home", "op": "package.module.function", "asked"}, writes what came
+of it.
 """
 
 import importlib
@@ -38,10 +39,10 @@ def hide_foreign_stores(facts, base):
 
 def run(request):
     sys.path.insert(0, request["root"])
-    store = importlib.import_module("maintenancebot.helper.store")
+    store = importlib.import_module("maintenancebot.helper.trash.store")
     store.HOME = os.fsencode(request["home"])
-    hide_foreign_stores(importlib.import_module("maintenancebot.helper.facts"), os.path.dirname(store.HOME))
-    module, function = request["op"].split(".")
+    hide_foreign_stores(importlib.import_module("maintenancebot.helper.host.facts"), os.path.dirname(store.HOME))
+    module, _, function = request["op"].rpartition(".")
     call = getattr(importlib.import_module("maintenancebot.helper." + module), function)
     out = Gathered()
     found = call(request["asked"], out)

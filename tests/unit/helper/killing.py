@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from maintenancebot.helper import renames
+from maintenancebot.helper.files import renames
 
 CALLS = (
     "open",

@@ -35,7 +35,8 @@ def run(request):
     for missing in request["missing"]:
         sys.modules[missing] = None
     modules = {
-        name: importlib.import_module("maintenancebot.helper." + name) for name in ("offload", "transfer", "walk")
+        name.rpartition(".")[2]: importlib.import_module("maintenancebot.helper." + name)
+        for name in ("trash.offload", "trash.transfer", "files.walk")
     }
     for name, value in request["constants"].items():
         module, constant = name.split(".")

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from maintenancebot.helper import main, results, tools
+from maintenancebot.helper import main, results
+from maintenancebot.helper.host import tools
 
 
 class Heard:

@@ -11,7 +11,8 @@ import pytest
 import maintenancebot.helper
 from maintenancebot.model import Reason, State
 
-SOURCES = sorted(Path(maintenancebot.helper.__file__).parent.glob("*.py"))
+HELPER = Path(maintenancebot.helper.__file__).parent
+SOURCES = sorted(HELPER.rglob("*.py"))
 REASON_AT = {"Result": 1, "outcome": 2, "outcomes": 2, "Refused": 0}
 STATE_AT = {"outcome": 1, "outcomes": 1}
 
@@ -29,14 +30,14 @@ def words(path: Path, places: dict[str, int]) -> Iterator[tuple[int, str]]:
                 yield node.lineno, value.value
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(HELPER)))
 def test_every_reason_is_in_the_closed_list(path: Path) -> None:
     assert [
         (line, word) for line, word in words(path, REASON_AT) if word not in {reason.value for reason in Reason}
     ] == []
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(HELPER)))
 def test_every_state_is_in_the_closed_list(path: Path) -> None:
     assert [(line, word) for line, word in words(path, STATE_AT) if word not in {state.value for state in State}] == []
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from maintenancebot.helper import verdicts
+from maintenancebot.helper.backups import verdicts
 from maintenancebot.model import Action, Finding, Host, HostFacts, Level, Reason, State, TaskType, Undo
 from maintenancebot.plan import backups
 from maintenancebot.plan.inputs import ProbeResult

@@ -2,7 +2,7 @@
 
 import pytest
 
-from maintenancebot.helper import taking_up
+from maintenancebot.helper.drift import taking_up
 from maintenancebot.plan import trying
 from maintenancebot.plan.lockout import can_lock_out
 from maintenancebot.settings import Correct, Item, ItemKind

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from maintenancebot.helper import globs
+from maintenancebot.helper.files import globs
 from maintenancebot.policy import allowlist
 
 

@@ -1,6 +1,6 @@
 """A backup in a cloud is judged by the same words and signs as one on a host, although two programs read them."""
 
-from maintenancebot.helper import contents, sqldump, streams
+from maintenancebot.helper.backups import contents, sqldump, streams
 from maintenancebot.probes import cloud_contents as cloud
 
 

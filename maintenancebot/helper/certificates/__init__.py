@@ -1,0 +1,1 @@
+"""Certificates: in files, in web servers' configurations, as ports serve them; and their renewal by certbot."""
