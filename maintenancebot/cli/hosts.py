@@ -11,7 +11,8 @@ import click
 from maintenancebot.cli.options import Options
 
 if TYPE_CHECKING:
-    from maintenancebot.app import HostKey
+    from maintenancebot.app import HostKey, Known
+    from maintenancebot.model import Json
 
 
 FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
@@ -110,50 +111,54 @@ def _list(options: Options, *, as_json: bool) -> None:
     from maintenancebot.cli.output import write_json, write_table
 
     inventory, known = app.fleet(options)
-    hosts = inventory.hosts
     if as_json:
-        rows = [
-            {
-                "host": host.name,
-                "address": host.address,
-                "port": host.port,
-                "user": host.user,
-                "connection": host.connection,
-                "groups": list(host.groups),
-                "cloud": host.cloud,
-                "labels": dict(host.labels),
-                "via": host.via,
-                "maintenance": host.maintenance,
-                "source": host.source,
-                "cloud_id": host.cloud_id,
-                "stale": host.stale,
-                "last_seen": one.last_seen.isoformat() if one.last_seen else None,
-                "last_result": one.state.value if one.state else None,
-                "last_result_at": one.at or None,
-            }
-            for host, one in zip(hosts, known, strict=True)
-        ]
+        rows = [_entry(one) for one in known]
         write_json({"schema": 1, "command": "hosts", "hosts": rows, "notes": list(inventory.notes)})
         return
-    heading = ("HOST", "ADDRESS", "USER", "GROUPS", "VIA", "CLOUD", "MAINTENANCE", "LAST SEEN", "LAST RESULT", "SOURCE")
-    table = [
-        (
-            host.name,
-            "this machine" if host.connection == "local" else f"{host.address}:{host.port}",
-            host.user,
-            ",".join(host.groups) or "-",
-            host.via or "-",
-            host.cloud or "-",
-            "yes" if host.maintenance else "-",
-            f"{one.last_seen:%Y-%m-%d %H:%M} UTC" if one.last_seen else "-",
-            one.state.value if one.state else "-",
-            host.source or "-",
-        )
-        for host, one in zip(hosts, known, strict=True)
-    ]
-    write_table([heading, *table])
+    write_table([_HEADING, *map(_row, known)])
     for note in inventory.notes:
         click.echo(f"maintenancebot: {note}", err=True)
+
+
+def _entry(known: Known) -> dict[str, Json]:
+    host = known.host
+    return {
+        "host": host.name,
+        "address": host.address,
+        "port": host.port,
+        "user": host.user,
+        "connection": host.connection,
+        "groups": list(host.groups),
+        "cloud": host.cloud,
+        "labels": dict(host.labels),
+        "via": host.via,
+        "maintenance": host.maintenance,
+        "source": host.source,
+        "cloud_id": host.cloud_id,
+        "stale": host.stale,
+        "last_seen": known.last_seen.isoformat() if known.last_seen else None,
+        "last_result": known.state.value if known.state else None,
+        "last_result_at": known.at or None,
+    }
+
+
+_HEADING = ("HOST", "ADDRESS", "USER", "GROUPS", "VIA", "CLOUD", "MAINTENANCE", "LAST SEEN", "LAST RESULT", "SOURCE")
+
+
+def _row(known: Known) -> tuple[str, ...]:
+    host = known.host
+    return (
+        host.name,
+        "this machine" if host.connection == "local" else f"{host.address}:{host.port}",
+        host.user,
+        ",".join(host.groups) or "-",
+        host.via or "-",
+        host.cloud or "-",
+        "yes" if host.maintenance else "-",
+        f"{known.last_seen:%Y-%m-%d %H:%M} UTC" if known.last_seen else "-",
+        known.state.value if known.state else "-",
+        host.source or "-",
+    )
 
 
 def _facts(facts: object) -> str:

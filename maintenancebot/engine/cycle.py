@@ -76,48 +76,11 @@ def look(
 
     With `holding` each host is held meanwhile; a look that writes nothing anywhere does without.
     """
-
-    def one(item: Selected) -> Looked:
-        try:
-            with holding.host(item.host.name, "a look", wait=LOOK_WAIT_SECONDS) if holding else nullcontext():
-                return alone(item)
-        except BusyError as error:
-            return (
-                _interrupted(item) if work.stop.is_set() else Looked(item.host, reason=Reason.BUSY, detail=str(error))
-            )
-        except StoreError as error:
-            return Looked(item.host, reason=Reason.AUDIT_UNWRITABLE, detail=str(error))
-
-    def alone(item: Selected) -> Looked:
-        name = item.host.name
-        if work.stop.is_set():
-            return _interrupted(item)
-        work.progress.host(name, None, "probing")
-        renew = refresh.begin(item)
-        looked = probing.look(
-            item.host,
-            item.tasks,
-            work,
-            refresh=renew,
-            machine_id=machine_ids.get(name, ""),
-            unfinished=unfinished.get(name, ()),
-        )
-        if renew:
-            refresh.end(item, looked)
-        return looked
-
-    ssh = work.settings.ssh
-    limit = (
-        ssh.connect_timeout
-        + ssh.login_timeout
-        + ssh.probe_deadline
-        + (LOOK_WAIT_SECONDS if holding else 0)
-        + GRACE_SECONDS
-    )
+    looks = _Looks(work, refresh, machine_ids, unfinished, holding)
     looked: dict[str, Looked] = {}
     asked = [item for item in selected if item.tasks or unfinished.get(item.host.name)]
     work.progress.start(len(asked), "probe")
-    for item, result in FanOut(one, ssh.parallel, limit).results(asked):
+    for item, result in FanOut(looks.at, work.settings.ssh.parallel, looks.limit).results(asked):
         seen = result if isinstance(result, Looked) else _stumbled(item.host, result)
         looked[item.host.name] = seen if item.tasks else _only_recalled(seen)
         work.progress.host(item.host.name, reporting.state_of_look(seen), seen.detail)
@@ -125,6 +88,48 @@ def look(
     looked = one_name_per_machine([item.host.name for item in asked], looked)
     plan = _seal(work, configuration, [looked[item.host.name] for item in asked])
     return Seen(plan, looked)
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """Looks at single hosts, each held meanwhile where there is a `holding`."""
+
+    work: Work
+    refresh: Refresh
+    machine_ids: Mapping[str, str]
+    unfinished: Mapping[str, Sequence[Change]]
+    holding: Holding | None
+
+    @property
+    def limit(self) -> float:
+        """Seconds after which a look is given up, whatever it waits for."""
+        ssh, wait = self.work.settings.ssh, LOOK_WAIT_SECONDS if self.holding else 0
+        return ssh.connect_timeout + ssh.login_timeout + ssh.probe_deadline + wait + GRACE_SECONDS
+
+    def at(self, item: Selected) -> Looked:
+        """One host; a host that another piece of work holds, and a store that fails, are answers too."""
+        name, holding = item.host.name, self.holding
+        try:
+            with holding.host(name, "a look", wait=LOOK_WAIT_SECONDS) if holding else nullcontext():
+                return self._alone(item)
+        except BusyError as error:
+            if self.work.stop.is_set():
+                return _interrupted(item)
+            return Looked(item.host, reason=Reason.BUSY, detail=str(error))
+        except StoreError as error:
+            return Looked(item.host, reason=Reason.AUDIT_UNWRITABLE, detail=str(error))
+
+    def _alone(self, item: Selected) -> Looked:
+        name, work = item.host.name, self.work
+        if work.stop.is_set():
+            return _interrupted(item)
+        work.progress.host(name, None, "probing")
+        renew = self.refresh.begin(item)
+        known, unfinished = self.machine_ids.get(name, ""), self.unfinished.get(name, ())
+        looked = probing.look(item.host, item.tasks, work, refresh=renew, machine_id=known, unfinished=unfinished)
+        if renew:
+            self.refresh.end(item, looked)
+        return looked
 
 
 def given(plan: Plan, selected: Sequence[Selected]) -> Seen:
