@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from maintenancebot.actions import trash
+from maintenancebot.actions.answers import outcomes as outcomes
 from maintenancebot.model import Change, Json, Outcome, State, Step
 from maintenancebot.settings import Settings, Task
 from maintenancebot.settings.sources import BorgSource, FileSource, ResticSource, TrialRestore
@@ -18,11 +18,6 @@ def steps(task: Task, settings: Settings, changes: Sequence[Change]) -> list[Ste
     """A step for each trial, with the source as a look is told of it."""
     assert isinstance(task, VerifyTask)
     return [Step(f"{OP}:{change.id}", task.name, OP, (change,), _args(task, change)) for change in changes]
-
-
-def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
-    """The helper's answers as outcomes; without an answer it is unknown."""
-    return trash.outcomes(step, raw)
 
 
 def learned(change: Change, outcome: Outcome, known: Json, at: float) -> Json:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from maintenancebot.model import Change, Json, Outcome, Reason, State, Step
+from maintenancebot.actions.answers import outcomes as outcomes
+from maintenancebot.model import Change, Json, Outcome, State, Step
 from maintenancebot.settings import Settings, Task
 
 OP = "certificates.renew"
@@ -15,12 +16,6 @@ MOST_KEPT = 20
 def steps(task: Task, settings: Settings, changes: Sequence[Change]) -> list[Step]:
     """A step for each change, so that each asks for permission and is recorded by itself."""
     return [Step(id=f"renew-{change.id}", task=task.name, op=OP, changes=(change,)) for change in changes]
-
-
-def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
-    """The helper's answer for each change; what was not answered, or not as agreed, is unknown."""
-    answers = {str(item.get("change")): item for item in raw if isinstance(item, Mapping)}
-    return [_outcome(change, answers.get(change.id)) for change in step.changes]
 
 
 def learned(change: Change, outcome: Outcome, known: Json, at: float) -> Json:
@@ -35,14 +30,3 @@ def learned(change: Change, outcome: Outcome, known: Json, at: float) -> Json:
     serial = change.object["serial"]
     tries = known["tries"] if known is not None and known["serial"] == serial else []
     return {"serial": serial, "tries": [*tries, at][-MOST_KEPT:]}
-
-
-def _outcome(change: Change, answer: Mapping[str, Json] | None) -> Outcome:
-    if answer is None:
-        return Outcome(change.id, State.UNKNOWN, Reason.LINK_LOST, "the host gave no answer for this certificate")
-    try:
-        state, reason = State(answer["state"]), Reason(answer["reason"])
-        measured = dict(answer.get("measured") or {})
-    except (KeyError, TypeError, ValueError):
-        return Outcome(change.id, State.UNKNOWN, Reason.GARBLED, "the host's answer is not as agreed")
-    return Outcome(change.id, state, reason, str(answer.get("detail", "")), measured)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from maintenancebot.actions import trash
-from maintenancebot.model import Action, Change, Json, Outcome, Step
+from maintenancebot.actions.answers import outcomes as outcomes
+from maintenancebot.model import Action, Change, Json, Step
 from maintenancebot.settings import Settings, Task
 
 OPS = {
@@ -26,8 +26,3 @@ def steps(task: Task, settings: Settings, changes: Sequence[Change]) -> list[Ste
 def _step(change: Change, args: Mapping[str, Json]) -> Step:
     op = OPS[change.action]
     return Step(f"{op}:{change.id}", change.task, op, (change,), args)
-
-
-def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
-    """One outcome for each change of the step; without an answer it is unknown."""
-    return trash.outcomes(step, raw)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from maintenancebot.actions import logs, trash
-from maintenancebot.model import Action, Change, Host, Json, Outcome, Step
+from maintenancebot.actions.answers import outcomes as outcomes
+from maintenancebot.model import Action, Change, Host, Json, Step
 from maintenancebot.settings import Settings
 
 
@@ -25,11 +26,6 @@ def _step(change: Change, settings: Settings) -> Step:
     if change.action is Action.PURGE_ITEM:
         return trash.purge_step(change, settings, for_space=True)
     return logs.step(change, settings)
-
-
-def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
-    """One outcome for each change of the step; without an answer it is unknown."""
-    return trash.outcomes(step, raw)
 
 
 def reply(step: Step, question: Mapping[str, Json], host: Host, settings: Settings) -> Mapping[str, Json]:

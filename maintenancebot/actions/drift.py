@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from maintenancebot.model import Change, Json, Outcome, Reason, State, Step
+from maintenancebot.actions.answers import outcomes as outcomes
+from maintenancebot.model import Change, Json, Step
 from maintenancebot.settings import DriftTask, Settings, Task
 
 OP = "drift.correct"
@@ -31,22 +32,5 @@ def steps(task: Task, settings: Settings, changes: Sequence[Change]) -> list[Ste
     ]
 
 
-def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
-    """The helper's answer for each change; what was not answered, or not as agreed, is unknown."""
-    answers = {str(item.get("change")): item for item in raw if isinstance(item, Mapping)}
-    return [_outcome(change, answers.get(change.id)) for change in step.changes]
-
-
 def _content(content: bytes | None) -> dict[str, Json]:
     return {} if content is None else {"content": base64.b64encode(content).decode("ascii")}
-
-
-def _outcome(change: Change, answer: Mapping[str, Json] | None) -> Outcome:
-    if answer is None:
-        return Outcome(change.id, State.UNKNOWN, Reason.LINK_LOST, "the host gave no answer for this item")
-    try:
-        state, reason = State(answer["state"]), Reason(answer["reason"])
-        measured = dict(answer.get("measured") or {})
-    except (KeyError, TypeError, ValueError):
-        return Outcome(change.id, State.UNKNOWN, Reason.GARBLED, "the host's answer is not as agreed")
-    return Outcome(change.id, state, reason, str(answer.get("detail", "")), measured)

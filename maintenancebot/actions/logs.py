@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from maintenancebot.actions import offload, trash
-from maintenancebot.model import Action, Change, Host, Json, Outcome, Step
+from maintenancebot.actions.answers import outcomes as outcomes
+from maintenancebot.model import Action, Change, Host, Json, Step
 from maintenancebot.settings import Keeping, Settings, Task
 
 OPS = {
@@ -36,11 +37,6 @@ def _args(change: Change, settings: Settings) -> dict[str, Json]:
         keep = change.object.get("keep", Keeping.HERE.value)
         args |= {"keep_days": deletion.keep_days, "keep": keep, **trash.places(settings)}
     return args
-
-
-def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
-    """One outcome for each change of the step; without an answer it is unknown."""
-    return trash.outcomes(step, raw)
 
 
 def reply(step: Step, question: Mapping[str, Json], host: Host, settings: Settings) -> Mapping[str, Json]:

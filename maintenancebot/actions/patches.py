@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from maintenancebot.actions import answers
 from maintenancebot.model import Action, Change, Host, Json, Outcome, Reason, State, Step
 from maintenancebot.settings import Settings, Task
 from maintenancebot.settings.tasks import PackageUpdateTask
@@ -29,8 +31,8 @@ def steps(task: Task, settings: Settings, changes: Sequence[Change]) -> list[Ste
 
 def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
     """One outcome for each change; no answer, or one that contradicts itself, is unknown."""
-    answers = {str(answer.get("change")): answer for answer in raw if isinstance(answer, Mapping)}
-    return [_outcome(change, answers.get(change.id)) for change in step.changes]
+    pairs = zip(step.changes, answers.outcomes(step, raw), strict=True)
+    return [_believed(change, outcome) for change, outcome in pairs]
 
 
 def reply(step: Step, question: Mapping[str, Json], host: Host, settings: Settings) -> Mapping[str, Json]:
@@ -59,18 +61,10 @@ def _arguments(op: str, task: PackageUpdateTask) -> dict[str, Json]:
     }
 
 
-def _outcome(change: Change, answer: Mapping[str, Json] | None) -> Outcome:
-    if answer is None:
-        return Outcome(change.id, State.UNKNOWN, Reason.LINK_LOST, "the host gave no answer for this change")
-    try:
-        state, reason = State(answer["state"]), Reason(answer["reason"])
-        measured = dict(answer["measured"])
-    except (KeyError, TypeError, ValueError) as error:
-        return Outcome(change.id, State.UNKNOWN, Reason.HELPER_ERROR, f"the answer is not as agreed: {error!r}")
-    detail = str(answer.get("detail", ""))
-    if state is State.DONE and _contradicts(change, measured):
-        return Outcome(change.id, State.UNKNOWN, Reason.HELPER_ERROR, _CONTRADICTION[change.action], measured)
-    return Outcome(change.id, state, reason, detail, measured)
+def _believed(change: Change, outcome: Outcome) -> Outcome:
+    if outcome.state is not State.DONE or not _contradicts(change, outcome.measured):
+        return outcome
+    return replace(outcome, state=State.UNKNOWN, reason=Reason.HELPER_ERROR, detail=_CONTRADICTION[change.action])
 
 
 _CONTRADICTION = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from maintenancebot.actions import offload
-from maintenancebot.model import Action, Change, Host, Json, Outcome, Reason, State, Step, Undo
+from maintenancebot.actions.answers import outcomes as outcomes
+from maintenancebot.model import Action, Change, Host, Json, Step, Undo
 from maintenancebot.plan.document import make_change
 from maintenancebot.probes.trash import TrashItem
 from maintenancebot.settings import Settings
@@ -62,12 +63,6 @@ def places(settings: Settings) -> dict[str, Json]:
     }
 
 
-def outcomes(step: Step, raw: Sequence[Mapping[str, Json]]) -> list[Outcome]:
-    """The helper's answers as outcomes, one for each change of the step; no answer, or an odd one, is unknown."""
-    answers = {str(answer.get("change", "")): answer for answer in raw if isinstance(answer, Mapping)}
-    return [_outcome(change, answers.get(change.id)) for change in step.changes]
-
-
 def reply(step: Step, question: Mapping[str, Json], host: Host, settings: Settings) -> Mapping[str, Json]:
     """What a step asks for an item in an object store."""
     return offload.reply(step, question, host, settings)
@@ -76,14 +71,3 @@ def reply(step: Step, question: Mapping[str, Json], host: Host, settings: Settin
 def give_up(host: Host) -> None:
     """Drop what a host has begun to send and did not end."""
     offload.give_up(host)
-
-
-def _outcome(change: Change, answer: Mapping[str, Json] | None) -> Outcome:
-    if answer is None:
-        return Outcome(change.id, State.UNKNOWN, Reason.GARBLED, "the host gave no answer for this change")
-    try:
-        state, reason = State(answer["state"]), Reason(answer["reason"])
-        measured = dict(answer.get("measured") or {})
-    except (KeyError, ValueError, TypeError) as error:
-        return Outcome(change.id, State.UNKNOWN, Reason.GARBLED, f"an odd answer: {error}")
-    return Outcome(change.id, state, reason, str(answer.get("detail", "")), measured)

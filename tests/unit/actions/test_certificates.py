@@ -42,7 +42,7 @@ def test_what_was_renewed_is_forgotten(state, reason, measured):
         (State.FAILED, Reason.RENEWAL_FAILED, STILL),
         (State.FAILED, Reason.RENEWAL_FAILED, {"tried": True, "serial_before": "a1", "serial_after": None}),
         (State.UNKNOWN, Reason.TIMEOUT, STILL),
-        (State.UNKNOWN, Reason.LINK_LOST, {}),
+        (State.UNKNOWN, Reason.GARBLED, {}),
     ],
 )
 def test_what_was_or_may_have_been_a_try_counts(state, reason, measured):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from maintenancebot.actions import disk, logs, trash
-from maintenancebot.model import Action, Change, Finding, Json, Outcome, Reason, State, Undo
+from maintenancebot.model import Action, Change, Finding, Json, Undo
 from maintenancebot.plan.document import make_change
 from maintenancebot.probes.trash import items
 from maintenancebot.settings import Settings
@@ -45,31 +45,6 @@ def test_each_file_is_a_step_and_the_rules_travel_along() -> None:
     rules = {"allow": ["/srv/log"], "protect": ["*.key"], "keep_days": 7}
     assert steps[0].args == {**rules, "keep": "here", "elsewhere": "", "offload": None}
     assert len({step.id for step in steps}) == 2
-
-
-@pytest.mark.parametrize(
-    ("raw", "state", "reason"),
-    [
-        (
-            [{"change": "{id}", "state": "done", "reason": "verified", "measured": {"x": 1}}],
-            State.DONE,
-            Reason.VERIFIED,
-        ),
-        ([], State.UNKNOWN, Reason.GARBLED),
-        ([{"change": "another", "state": "done", "reason": "verified"}], State.UNKNOWN, Reason.GARBLED),
-        ([{"change": "{id}", "state": "splendid", "reason": ""}], State.UNKNOWN, Reason.GARBLED),
-        ([{"change": "{id}", "state": "done", "reason": "trust me"}], State.UNKNOWN, Reason.GARBLED),
-        ([{"change": "{id}", "state": "done"}], State.UNKNOWN, Reason.GARBLED),
-        (["done"], State.UNKNOWN, Reason.GARBLED),
-    ],
-)
-def test_answers_become_outcomes(raw: list[Json], state: State, reason: Reason) -> None:
-    (step,) = logs.steps(SETTINGS.tasks[0], SETTINGS, [change(Action.QUARANTINE_FILE, "/srv/log/a.log")])
-    own = step.changes[0].id
-    answers = [{**one, "change": own} if isinstance(one, dict) and one["change"] == "{id}" else one for one in raw]
-    (found,) = logs.outcomes(step, answers)
-    assert isinstance(found, Outcome)
-    assert (found.change_id, found.state, found.reason) == (own, state, reason)
 
 
 def test_items_are_read_from_the_hosts_records_the_oldest_first() -> None:
