@@ -34,7 +34,8 @@ def execute(
     connection.open()
     channel = connection.transport.open_session(timeout=20)
     channel.settimeout(60)
-    channel.exec_command(bundle.COMMAND if host.get("user", "root") == "root" else bundle.SUDO + bundle.COMMAND)
+    become = "" if host.get("user", "root") == "root" else bundle.BECOME["sudo"]
+    channel.exec_command(become + bundle.COMMAND)
     marker = secrets.token_hex(16)
     channel.sendall(bundle.preamble(marker) + frames.encode(marker, 0, "request", request))
     size = 0

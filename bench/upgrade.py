@@ -11,6 +11,7 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -85,10 +86,11 @@ def main() -> None:
     env |= {"ANSIBLE_CONFIG": str(options.work / "ansible.cfg"), "ANSIBLE_FORKS": str(AT_ONCE)}
     rows = []
     playbook = [str(options.peers / "bin" / "ansible-playbook"), "-i", str(ansible_inventory(inventory, options.lab))]
-    for make in (
+    both: list[Callable[[], Measured]] = [
         lambda: ours(options, inventory, env),
         lambda: measure("Ansible", [*playbook, str(HERE / "upgrade.yml")], env),
-    ):
+    ]
+    for make in both:
         settle(hosts, options.work)
         rows.append(make())
         print(f"{rows[-1].name}: upgraded {upgraded(hosts)} of {names}", file=sys.stderr)
