@@ -19,7 +19,7 @@ PACKAGES = (
 )  # fmt: skip
 VARIANTS: dict[str, tuple[str, ...]] = {
     "": (),
-    "web": ("certbot", "python3-certbot-nginx", "nginx-light"),
+    "web": ("certbot", "python3-certbot-nginx", "nginx-light", "cron"),
     "backup": ("restic", "borgbackup"),
     "mail": ("postfix", "dovecot-imapd", "slapd"),  # listen everywhere unless `prepare` tells them otherwise
     "dnf": ("dnf", "dnf-plugins-core", "rpm"),  # made a host of the rpm family by `rpm.convert`

@@ -835,7 +835,7 @@ def test_own_addresses_are_told_from_those_of_others():
 
 PROBE = """
 import json, sys
-from maintenancebot.helper.certificates import certbot_state, certificates, webservers
+sys.path.insert(0, {root!r})
 from maintenancebot.helper.certificates import certbot_state, certificates, webservers
 certbot_state.LIVE = "/none"
 webservers.sites = lambda: ([], webservers.Reader())
