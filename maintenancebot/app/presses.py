@@ -56,8 +56,10 @@ def _act(press: Press, context: Context, store: Store) -> Answer:
     if press.action in (APPROVE, DENY):
         return _decide(press, context, store)
     if press.action == REVIEWED and _WEEK.fullmatch(press.value):
-        store.reviews.record(press.value, press.by, at=now())
-        return Answer(f"{press.by} has reviewed the summary of {press.value}.", thread=press.message)
+        is_new = store.reviews.record(press.value, press.by, at=now())
+        words = f"{press.by} has reviewed the summary of {press.value}"
+        # The channel is told once, however often it is pressed.
+        return Answer(f"{words}.", thread=press.message) if is_new else Answer(f"{words} before.")
     raise UsageError(f"there is no button {clean(press.action)[:40]!r} here")
 
 

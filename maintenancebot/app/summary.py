@@ -41,7 +41,7 @@ def summary(options: Options, name: str = "") -> Told:
     """The summary of the week of this name, as it was posted or else as it is recorded; nothing is written.
 
     Without a name it is the week in which most of the last seven days lie, or the one at hand if nothing ran in that.
-    Raises UsageError for a name that is none, and StoreError.
+    Raises UsageError for a name that is none or of a week to come, and StoreError.
     """
     context, at = load(options), now()
     with context.store_readonly() as store:
@@ -109,9 +109,16 @@ def _text(prose: Mapping[str, Json]) -> str:
 def _span(context: Context, store: Store, name: str, at: datetime) -> Span:
     zone = context.settings.timezone
     if name:
-        try:
-            return weeks.named(name, zone)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        return _named(name, zone, at)
     told = weeks.told_at(at, zone)
     return told if store.runs.any_between(told.starts_at, told.ends_at) else weeks.containing(at, zone)
+
+
+def _named(name: str, zone: str, at: datetime) -> Span:
+    try:
+        span = weeks.named(name, zone)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if span.starts_at > at:
+        raise UsageError(f"the week {name} has not begun; the one at hand is {weeks.containing(at, zone).name}")
+    return span

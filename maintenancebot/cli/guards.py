@@ -151,7 +151,14 @@ def budget_command(options: Options, as_json: bool) -> None:
     if model:
         click.echo()
         titles = ("SPAN", "TOKENS", "LIMIT", "LEFT", "DOLLARS", "LIMIT", "LEFT")
-        write_table([titles, *(tuple("-" if one is None else str(one) for one in row.values()) for row in model)])
+        write_table([titles, *(tuple(map(_shown, row.values())) for row in model)])
+
+
+def _shown(value: str | float | None) -> str:
+    """A cell of the budget; a millionth of a dollar is 0.000001, not 1e-06."""
+    if isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").removesuffix(".")
+    return "-" if value is None else str(value)
 
 
 def _model_rows(rules: Any, used: Any) -> list[dict[str, Any]]:

@@ -16,6 +16,8 @@ from maintenancebot.settings import Email
 
 SECONDS = 20
 PERMANENT = 500
+TOO_LARGE = (523, 552)
+"""What servers say to a sender of a message that is longer than they take."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,10 @@ class Mailbox:
                     server.quit()
         except smtplib.SMTPRecipientsRefused as error:
             return _refused("it takes none of the receivers", min(code for code, _ in error.recipients.values()))
-        except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
-            return _refused(f"the mail server said {error.smtp_code} {_words(error.smtp_error)}", error.smtp_code)
+        except smtplib.SMTPSenderRefused as error:
+            return _not_from_us(error)
+        except smtplib.SMTPDataError as error:
+            return _refused(_said(error), error.smtp_code)
         except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError, ssl.SSLError) as error:
             return Attempt(Fate.LATER, f"the mail server does not let us in: {error}", REST_SECONDS)
         except (OSError, smtplib.SMTPException) as error:
@@ -86,5 +90,14 @@ def _refused(told: str, code: int) -> Attempt:
     return Attempt(Fate.REFUSED if code >= PERMANENT else Fate.LATER, told)
 
 
-def _words(said: bytes | str) -> str:
-    return said.decode("ascii", "replace") if isinstance(said, bytes) else said
+def _not_from_us(error: smtplib.SMTPSenderRefused) -> Attempt:
+    """Whose sender is refused is not let in, until a person changes that; a message that is too large never is."""
+    if error.smtp_code in TOO_LARGE or error.smtp_code < PERMANENT:
+        return _refused(_said(error), error.smtp_code)
+    return Attempt(Fate.LATER, f"the mail server does not let us in: {_said(error)}", REST_SECONDS)
+
+
+def _said(error: smtplib.SMTPResponseException) -> str:
+    words: bytes | str = error.smtp_error
+    told = words.decode("ascii", "replace") if isinstance(words, bytes) else words
+    return f"the mail server said {error.smtp_code} {told}"

@@ -32,13 +32,13 @@ def letter(parcel: Parcel, bot: str) -> Letter:
         return _of_week(*week_and_prose(parcel))
     (payload,) = payloads(parcel)
     texts = list(_texts(payload.blocks))
-    return Letter(_short(f"[{bot}] {texts[0] if texts else parcel.kind}"), "\n\n".join(texts) + "\n")
+    return Letter(_subject(f"[{bot}] {texts[0] if texts else parcel.kind}"), "\n\n".join(texts) + "\n")
 
 
 def _of_week(week: Week, prose: str) -> Letter:
     from maintenancebot.report.html import week_page
 
-    subject = _short(clean(f"[{week.name}] {week.week}: {week.headline}"))
+    subject = _subject(clean(f"[{week.name}] {week.week}: {week.headline}"))
     return Letter(subject, week_text.text(week, prose), week_page(week, prose), f"summary-{week.week}.html")
 
 
@@ -61,5 +61,7 @@ def _words(text: Mapping[str, Json]) -> str:
     return html.unescape(told.strip("*") if text["type"] == "mrkdwn" else told)
 
 
-def _short(text: str) -> str:
+def _subject(text: str) -> str:
+    """The text, in which nothing is an encoded word: what such a one hides would become lines of the header."""
+    text = text.replace("=?", "=\\x3f")
     return text if len(text) <= LONGEST_SUBJECT else f"{text[: LONGEST_SUBJECT - 1]}…"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from maintenancebot.delivery.parcel import Attempt, Fate, Parcel
@@ -38,7 +38,8 @@ _ID = re.compile(r"[CDG][A-Z0-9]{6,}")
 _WORD = re.compile(r"[a-z_]+")
 
 Where = dict[str, Json]
-"""`channel`: its id; `name`: as it is configured; `ts`: of the first message; `parts`: those that are there."""
+"""`channel`: its id; `name`: as it is configured; `ts`: of the first message; `parts`: those that are there; `since`:
+when the first of the tries was made that nobody could find out about."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class SlackApi:
         if parcel.tries:
             missed = self._find(parcel, where)
             if missed is not None and parcel.is_unclear:
-                return replace(missed, reference=where)
+                return replace(missed, reference={**where, "since": _since(parcel).isoformat()})
+            where.pop("since", None)
         for number, payload in enumerate(payloads(parcel)):
             if number not in where.get("parts", ()):
                 attempt = self._post(parcel, number, payload, where)
@@ -94,7 +96,7 @@ class SlackApi:
         channel = self._channel_id(parcel, where)
         if channel is None:
             return Attempt(Fate.LOST, f"whether it arrived cannot be looked up in {self.channel}: its id is not known")
-        since = (parcel.tried_at or parcel.created_at) - SKEW
+        since = _since(parcel) - SKEW
         asked = {"channel": channel, "oldest": f"{since.timestamp():.6f}", "limit": PAGE, "include_all_metadata": True}
 
         def note(method: str, **more: Json) -> Attempt | None:
@@ -150,6 +152,12 @@ class SlackApi:
 def _mark(parcel: Parcel) -> str:
     """What tells this message from every other one, of another bot in the channel too."""
     return f"{parcel.key} {parcel.created_at.isoformat()}"
+
+
+def _since(parcel: Parcel) -> datetime:
+    """The first try that may have arrived: looks for it that failed are tries too, and came later."""
+    last, first = parcel.tried_at or parcel.created_at, parcel.reference.get("since")
+    return min(last, datetime.fromisoformat(first)) if first else last
 
 
 def _note(where: Where, number: int, ts: str, channel: str, name: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from maintenancebot.llm import lexicon
 from maintenancebot.model import Json
 
-_ROW_NAME = "host"
+_HOST, _PATH = "host", "path"
 _ENDING = re.compile(r"(?:'s|ing|ed|es|s|d|e)$")
 
 Lines = Callable[[Json], Iterator[str]]
@@ -26,16 +26,42 @@ class Places:
 
 
 def places_of(evidence: Mapping[str, Json], lines: Lines, split: Split) -> Places:
-    """The words of the evidence by host; a row with a name `host` is about that host alone."""
+    """The words of the evidence by host; a row with a name `host` is about that host alone.
+
+    One with a `path` is about that alone too, on the host that all of it is about.
+    """
     rows: dict[str, set[str]] = {}
+    paths: dict[str, set[str]] = {}
     fleet: set[str] = set()
-    for value in evidence.values():
-        for one in value if isinstance(value, list | tuple) else [value]:
-            host = one.get(_ROW_NAME) if isinstance(one, Mapping) else None
-            into = rows.setdefault(host.lower(), set()) if isinstance(host, str) else fleet
-            into.update(_stem(word) for line in lines(one) for word in split(line.lower()))
+    for kind, name, row in _parts(list(evidence.values())):
+        into = _place(rows if kind == _HOST else paths, name, split) if kind else fleet
+        into.update(_stem(word) for line in lines(row) for word in split(line.lower()))
     names = {name: frozenset(words) for name, words in rows.items()}
+    names |= {name: frozenset(words | fleet) for name, words in paths.items() if name not in names}
     return Places(frozenset().union(fleet, *names.values(), _stems(evidence, split)), names, frozenset(fleet))
+
+
+def _place(rows: dict[str, set[str]], name: str, split: Split) -> set[str]:
+    """The words of a row's name; as a word of a text, where it is one."""
+    words = list(split(name.lower()))
+    return rows.setdefault(words[0] if len(words) == 1 else name.lower(), set())
+
+
+def _parts(value: Json) -> Iterator[tuple[str, str, Json]]:
+    """The rows in a value, by what they are about, and what stands beside them."""
+    if isinstance(value, Mapping):
+        kind = next((key for key in (_HOST, _PATH) if isinstance(value.get(key), str) and value[key]), "")
+        if kind:
+            yield kind, value[kind], value
+            return
+        for key, one in value.items():
+            yield "", "", key
+            yield from _parts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _parts(one)
+    else:
+        yield "", "", value
 
 
 def unknown_words(text: str, places: Places, split: Split) -> Iterator[str]:

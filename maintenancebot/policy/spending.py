@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from fractions import Fraction
 from typing import Protocol
 
 MICRO = 1_000_000
@@ -138,7 +139,7 @@ class Refusal:
 
 def use(prices: Prices, input_tokens: int, output_tokens: int) -> Use:
     """What so many tokens use; costs are rounded up."""
-    cost = math.ceil(input_tokens * prices.input + output_tokens * prices.output)
+    cost = math.ceil(input_tokens * _exact(prices.input) + output_tokens * _exact(prices.output))
     return Use(input_tokens + output_tokens, cost)
 
 
@@ -195,4 +196,9 @@ def resting(latest: Sequence[Ended], trying_since: datetime | None, now: datetim
 
 
 def _micro(dollars: float) -> int:
-    return math.floor(dollars * MICRO)
+    return math.floor(_exact(dollars) * MICRO)
+
+
+def _exact(dollars: float) -> Fraction:
+    """As it is written: a binary 1.1 is a little more, and ten times that would be rounded up."""
+    return Fraction(str(dollars))

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from maintenancebot.policy import windows
 
-_NAME = re.compile(r"(\d{4})-W(\d{2})")
+_NAME = re.compile(r"([0-9]{4})-W([0-9]{2})")
 _HALF = timedelta(days=3, hours=12)
 _WEEK = timedelta(days=7)
 
@@ -53,13 +53,18 @@ def named(name: str, zone: str) -> Span:
     match = _NAME.fullmatch(name)
     if not match:
         raise ValueError(f"{name!r} is not the name of a week; write it as ISO does: 2026-W47")
-    return _span(int(match[1]), int(match[2]), zone)
+    try:
+        span = _span(int(match[1]), int(match[2]), zone)
+        span.before()
+    except (ValueError, OverflowError) as error:  # of the first and the last years no calendar has all weeks
+        raise ValueError(f"there is no week {name}: no such year, or it has fewer weeks") from error
+    return span
 
 
 def _span(year: int, number: int, zone: str) -> Span:
     first = date.fromisocalendar(year, number, 1)
     starts, ends = (_midnight(day, zone) for day in (first, first + _WEEK))
-    return Span(f"{year}-W{number:02}", starts, ends, zone)
+    return Span(f"{year:04}-W{number:02}", starts, ends, zone)
 
 
 def _midnight(day: date, zone: str) -> datetime:

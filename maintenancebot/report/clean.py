@@ -6,6 +6,8 @@ import re
 
 _SHORT = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _MARKUP = re.compile(r"([\\`*_\[\]()|~#!])")
+_ENTITIES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;"), ("://", "&#58;//"))
+_BARE_LINK = re.compile(r"(www)\.", re.IGNORECASE)
 
 
 def clean(text: str) -> str:
@@ -22,9 +24,9 @@ def clean(text: str) -> str:
 def clean_markdown(text: str) -> str:
     """The text so that Markdown shows it as it is: no markup, no HTML, no link, no mention."""
     escaped = _MARKUP.sub(r"\\\1", clean(text))
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;")):
-        escaped = escaped.replace(character, entity)
-    return escaped
+    for characters, entity in _ENTITIES:
+        escaped = escaped.replace(characters, entity)
+    return _BARE_LINK.sub(r"\1&#46;", escaped)
 
 
 def _visible(character: str) -> str:

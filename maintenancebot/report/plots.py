@@ -36,8 +36,9 @@ def of_disk(disk: Forecast) -> Plot | None:
     scale = _Scale(times[0], (times[-1] - times[0]) * (1 + AHEAD))
     measured = [scale.point(at, percent) for at, (_, percent) in zip(times, disk.samples, strict=True)]
     last = (times[-1], disk.samples[-1][1])
-    ahead = [last, scale.towards(last, disk.days)] if disk.days is not None else []
-    corners = [last, scale.towards(last, disk.soonest), scale.towards(last, disk.latest)] if _is_bounded(disk) else []
+    ahead = [last, scale.towards(last, _since_last(disk, disk.days))] if disk.days is not None else []
+    bounds = (_since_last(disk, disk.soonest), _since_last(disk, disk.latest)) if _is_bounded(disk) else ()
+    corners = [last, *(scale.towards(last, days) for days in bounds)] if bounds else []
     return Plot(
         measured=" ".join(measured),
         ahead=" ".join(scale.point(*one) for one in ahead),
@@ -75,6 +76,11 @@ class _Scale:
             return at + left, percent
         reached = min(left, max(full_in, 0.0))
         return at + reached, percent + (100 - percent) * (reached / full_in if full_in > 0 else 1)
+
+
+def _since_last(disk: Forecast, days: float | None) -> float | None:
+    """Days from the newest sample on; those of a forecast begin when it is told."""
+    return None if days is None else days + disk.age
 
 
 def _is_bounded(disk: Forecast) -> bool:

@@ -44,6 +44,7 @@ class HostWeek:
     detail: str = ""
     groups: tuple[str, ...] = ()
     tasks: Mapping[str, Cell] = field(default_factory=dict)
+    is_quiet: bool = False  # bad by tasks alone for whose verdict nobody wants to be called
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Forecast:
     soonest: float | None = None  # within the uncertainty of the fit
     latest: float | None = None
     samples: tuple[tuple[datetime, float], ...] = ()  # used percent over time, for a plot
+    age: float = 0.0  # of the newest sample, in days
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ def _host_to_json(host: HostWeek) -> dict[str, Json]:
         "detail": host.detail,
         "groups": list(host.groups),
         "tasks": {name: _cell_to_json(cell) for name, cell in host.tasks.items()},
+        "is_quiet": host.is_quiet,
     }
 
 
@@ -92,6 +93,7 @@ def _host_from_json(item: Mapping[str, Json]) -> HostWeek:
         detail=item["detail"],
         groups=tuple(item["groups"]),
         tasks={name: _cell_from_json(cell) for name, cell in item["tasks"].items()},
+        is_quiet=item.get("is_quiet", False),  # older versions did not say
     )
 
 
@@ -113,6 +115,7 @@ def _disk_to_json(disk: Forecast) -> dict[str, Json]:
         "soonest": disk.soonest,
         "latest": disk.latest,
         "samples": [[at.isoformat(), percent] for at, percent in disk.samples],
+        "age": disk.age,
     }
 
 

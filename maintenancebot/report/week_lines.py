@@ -23,6 +23,8 @@ SEVERITY = (
 """The states in the order in which people read them."""
 
 BYTES = ("freed_now", "freed_at_purge")
+WHOLE = 100.0
+CENT = 0.01
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,12 @@ class Figure:
 
 
 def needs_person(week: Week) -> list[Line]:
-    """What needs a person, worst first; a host that failed or was not found out about is in it, named or not."""
+    """What needs a person, worst first; a host that failed or was not found out about is in it, named or not.
+
+    One for whose verdict nobody wants to be called is not, as in the headline.
+    """
     named = {line.host for line in week.needs_person}
-    bad = [host for host in week.hosts if _is_bad(host) and host.host not in named]
+    bad = [host for host in week.hosts if _is_bad(host) and not host.is_quiet and host.host not in named]
     found = [*week.needs_person, *(Line(host.host, "", host.state, host.reason, host.detail) for host in bad)]
     return sorted(found, key=lambda line: SEVERITY.index(line.state))
 
@@ -102,7 +107,7 @@ def forecast(disk: Forecast) -> str:
     """When a disk is full: `in 12 days (9 to 17)`."""
     if disk.days is None:
         return "does not grow, or is not known yet"
-    return f"full in {disk.days:,.0f} days{_between(disk)}"
+    return "full" if disk.percent >= WHOLE else f"full in {disk.days:,.0f} days{_between(disk)}"
 
 
 def by_group(hosts: Sequence[HostWeek]) -> list[tuple[str, list[HostWeek]]]:
@@ -134,7 +139,12 @@ def _figure(week: Week, key: str) -> Figure:
 def _value(key: str, value: Json) -> str:
     if key in BYTES:
         return size(value)
-    return f"${value:,.2f}" if key == "dollars" else f"{value:,}"
+    return _dollars(value) if key == "dollars" else f"{value:,}"
+
+
+def _dollars(value: float) -> str:
+    """To the cent; what is less, and not nothing, as it is."""
+    return f"${value:.6f}".rstrip("0") if 0 < round(value, 6) < CENT else f"${value:,.2f}"
 
 
 def _between(disk: Forecast) -> str:

@@ -26,13 +26,15 @@ class Reviews:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, subject: str, by: str, *, at: datetime) -> None:
-        """This person has read it; raises StoreError."""
+    def record(self, subject: str, by: str, *, at: datetime) -> bool:
+        """This person has read it; False when that was known. Raises StoreError."""
         mine = select(reviews.c.id).where(reviews.c.subject == subject, reviews.c.by == by)
         with self._database.write() as connection:
-            if connection.scalar(mine) is None:
-                connection.execute(insert(reviews), {"subject": subject, "by": by, "at": at})
-                append_in(connection, [Record("reviewed", "", "", {"subject": subject, "by": by}, at)])
+            if connection.scalar(mine) is not None:
+                return False
+            connection.execute(insert(reviews), {"subject": subject, "by": by, "at": at})
+            append_in(connection, [Record("reviewed", "", "", {"subject": subject, "by": by}, at)])
+        return True
 
     def of(self, subject: str) -> list[Review]:
         """Everybody who has read it, the first one first."""

@@ -68,6 +68,7 @@ class Slack(ThreadingHTTPServer):
         self.calls: list[str] = []
         self.next: list[int | str | tuple[int, int]] = []
         self.may_read = True
+        self.at: float | None = None  # the time, where a test tells it: looks leave out what is older than asked for
         self.released = threading.Event()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -89,7 +90,7 @@ class Slack(ThreadingHTTPServer):
 
     def keep(self, channel: str, body: Mapping[str, Json]) -> Posted:
         with self._lock:
-            ts = f"1763000000.{next(self._numbers):06d}"
+            ts = f"{self.at or 1763000000:.0f}.{next(self._numbers):06d}"
             told = (body.get("text", ""), body.get("blocks", ()), body.get("thread_ts", ""), body.get("metadata", {}))
             self.posted.append(Posted(ts, channel, *told))
             return self.posted[-1]
@@ -180,6 +181,8 @@ class _Handler(BaseHTTPRequestHandler):
         thread = asked.get("ts", "")
         found = [one for one in self.server.posted if (one.thread_ts == thread or one.ts == thread) or not threads]
         rows = [one for one in reversed(found) if (threads or not one.thread_ts) and one.channel == CHANNEL]
+        if self.server.at is not None:
+            rows = [one for one in rows if float(one.ts) > float(asked.get("oldest", 0))]
         at, size = int(asked.get("cursor", 0)), int(asked.get("limit", 100))
         page = [{"ts": one.ts, "text": one.text, "metadata": one.metadata} for one in rows[at : at + size]]
         more = str(at + size) if at + size < len(rows) else ""

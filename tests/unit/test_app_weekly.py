@@ -13,6 +13,7 @@ import pytest
 from maintenancebot.engine import results
 from maintenancebot.model import Action, ChangeReport, HostReport, Reason, State, TaskReport, TaskType
 from maintenancebot.policy.spending import Call, Use
+from maintenancebot.report import week_lines
 from maintenancebot.report.week import FIGURES
 from maintenancebot.report.week_json import week_to_json
 from maintenancebot.settings.telling import Spending
@@ -20,7 +21,7 @@ from maintenancebot.store import Store
 from maintenancebot.store.summaries import Summary
 from tests.unit.places import Place
 from tests.unit.report.examples import change, cleanup, host, package, patches, planned
-from tests.unit.store.examples import request
+from tests.unit.store.examples import request, steps
 from tests.unit.weeks import MONDAY, SUNDAY, WEEK, Fleet, backups, certificates, told
 
 
@@ -397,8 +398,20 @@ def test_the_models_tokens_of_the_week_are_counted(fleet: Fleet) -> None:
 
 def test_a_run_that_is_at_work_is_not_called_unfinished(fleet: Fleet) -> None:
     fleet.store.runs.start("at-work", "run", "c" * 64, at=SUNDAY)
-    assert fleet.store.leases.take("cycle", "run", at=MONDAY, seconds=60)
+    assert fleet.store.leases.take("cycle", "run at-work", at=MONDAY, seconds=60)
     assert told(fleet.week("web-1").needs_person) == ["hosts: unknown"]
+
+
+def test_work_on_one_host_hides_nothing_that_was_left_unfinished_elsewhere(fleet: Fleet) -> None:
+    fleet.ran(host("web-1", FRESH), host("web-2", FRESH))
+    fleet.store.runs.start("broken", "run", "c" * 64, at=SUNDAY)
+    for name in ("web-1", "web-2"):
+        fleet.store.intents.record("broken", name, "d" * 64, steps(name, 1), at=SUNDAY)
+    assert fleet.store.leases.take("host:web-2", "episode disk /srv of run other", at=MONDAY, seconds=60)
+    assert told(fleet.week("web-1", "web-2").needs_person) == [
+        "run broken: unknown unfinished",
+        "web-1 changes: unknown unfinished",
+    ]
 
 
 def test_a_report_that_cannot_be_read_is_told(fleet: Fleet) -> None:
@@ -452,6 +465,61 @@ def test_a_disk_that_was_not_seen_in_the_week_is_not_told(fleet: Fleet) -> None:
     assert fleet.week("web-1").disks == ()
     fleet.ran(host("web-1", FRESH), at=SUNDAY - WEEK)
     assert [disk.mount for disk in fleet.week("web-1", name="2026-W46").disks] == ["/gone"]
+
+
+def test_a_disk_that_is_full_is_told_though_it_grows_no_more(fleet: Fleet) -> None:
+    fleet.ran(host("web-1", FRESH))
+    end, day = int(SUNDAY.timestamp()), 86400
+    rows = {
+        "/full": [[end - (5 - n) * day, 100, 100, 1] for n in range(6)],
+        "/new": [[end, 100, 100, 1]],
+        "/nearly": [[end, 99_999, 100_000, 1]],
+    }
+    fleet.store.memories.keep("web-1", "disk", rows, at=MONDAY)
+    week = fleet.week("web-1")
+    assert [(disk.mount, disk.percent, disk.days) for disk in week.disks] == [
+        ("/full", 100.0, 0.0),
+        ("/new", 100.0, 0.0),
+        ("/nearly", 99.9, None),
+    ]
+    assert [(line.subject, line.detail) for line in week.needs_person] == [
+        ("disk /full", "it is full"),
+        ("disk /new", "it is full"),
+    ]
+
+
+def test_the_days_of_a_disk_are_counted_from_when_they_are_told(fleet: Fleet) -> None:
+    fleet.ran(host("web-1", FRESH), at=SUNDAY - timedelta(days=5))
+    end, day = int((MONDAY - timedelta(days=6)).timestamp()), 86400
+    rows = [[end - (5 - n) * day, 85 + n, 100, 1] for n in range(6)]
+    fleet.store.memories.keep("web-1", "disk", {"/srv": rows}, at=MONDAY)
+    (disk,) = fleet.week("web-1").disks
+    assert (disk.days, disk.soonest, disk.latest, disk.age) == (4.0, 4.0, 4.0, 6.0)  # ten from the newest sample on
+    (disk,) = fleet.week("web-1", now=MONDAY + timedelta(days=6)).disks
+    assert disk.days == 0.0
+
+
+def test_a_verdict_for_which_nobody_is_called_is_told_as_such(fleet: Fleet) -> None:
+    quiet = replace(STALE, facts={"alert_on_failure": False})
+    fleet.ran(host("web-1", quiet), host("web-2", quiet, patches(package("a=1", State.FAILED))))
+    week = fleet.week("web-1", "web-2")
+    assert [(one.state, one.is_quiet) for one in week.hosts] == [(State.FAILED, True), (State.FAILED, False)]
+    assert {line.host for line in week_lines.needs_person(week)} == {"web-2"}
+
+
+def test_runs_are_told_on_the_wall_clock_of_the_week(fleet: Fleet) -> None:
+    fleet.ran(host("web-1", FRESH))
+    (run,) = fleet.week("web-1").runs
+    assert (run.started_at.isoformat(), run.started_at) == ("2026-11-22T04:00:00+01:00", SUNDAY)
+
+
+def test_what_began_within_the_first_hour_of_a_longer_week_is_counted_by_weeks(fleet: Fleet) -> None:
+    since = datetime(2026, 10, 18, 22, 30, tzinfo=UTC)  # Monday 00:30 in Berlin; clocks are set back on the 25th
+    row = {"state": "failed", "reason": "stale", "since": since.isoformat()}
+    fleet.store.memories.keep("web-1", results.KIND, {"backup_verification": row}, at=MONDAY)
+    fleet.ran(host("web-1", STALE), at=since + WEEK + timedelta(days=1))
+    (line,) = fleet.week("web-1", name="2026-W44", now=since + 2 * WEEK).needs_person
+    assert line.weeks == 1
 
 
 def test_who_has_just_begun_is_not_stuck(fleet: Fleet) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from maintenancebot.app.weekly.figures import why_reboot
@@ -15,6 +15,7 @@ from maintenancebot.policy.episodes import Episode, EpisodeState
 from maintenancebot.report.week import Line
 from maintenancebot.store import Run, Store
 from maintenancebot.store.deliveries import DeliveryState, Undelivered
+from maintenancebot.store.leases import Holder, host_name
 
 MOST_SIGNALS = 3
 
@@ -24,9 +25,9 @@ _ENDS = {
 }
 
 
-def of_records(records: Records, *, is_busy: bool) -> Iterable[Line]:
+def of_records(records: Records, at_work: Sequence[Holder]) -> Iterable[Line]:
     """Runs without an end, slots without a run, alerts that were given to a person, messages that are not there."""
-    yield from _unfinished(records, is_busy=is_busy)
+    yield from _unfinished(records, at_work)
     yield from _slots(records)
     yield from _episodes(records.episodes)
     yield from _messages(records.undelivered)
@@ -47,11 +48,10 @@ def of_reboots(looks: Mapping[str, Looks]) -> Iterable[Line]:
             )
 
 
-def of_now(store: Store, inventory: Inventory, now: datetime, *, is_busy: bool) -> Iterable[Line]:
+def of_now(store: Store, inventory: Inventory, now: datetime, at_work: Sequence[Holder]) -> Iterable[Line]:
     """What holds at this moment, whatever week it began in."""
     yield from _guards(store, now)
-    if not is_busy:  # what is in hand has no outcome yet
-        yield from _open_changes(store)
+    yield from _open_changes(store, at_work)
     yield from _waiting(store, now)
     if inventory.incomplete:
         said = "; ".join(inventory.notes)
@@ -82,11 +82,11 @@ def _waiting(store: Store, now: datetime) -> Iterable[Line]:
             yield Line(episode.host, subject, State.WAITING, episode.reason, episode.detail, since=episode.opened_at)
 
 
-def _unfinished(records: Records, *, is_busy: bool) -> Iterable[Line]:
-    """Runs that never told how they ended; while something is at work, the newest of them may be that."""
-    endless = [run for run in records.runs if run.finished_at is None]
-    for run in endless[:-1] if is_busy else endless:
-        yield _of_run(run, Reason.UNFINISHED, "its end was never recorded")
+def _unfinished(records: Records, at_work: Sequence[Holder]) -> Iterable[Line]:
+    """Runs that never told how they ended; one that is at work has a lease, and tells it later."""
+    for run in records.runs:
+        if run.finished_at is None and not any(one.doing.endswith(f"run {run.id}") for one in at_work):
+            yield _of_run(run, Reason.UNFINISHED, "its end was never recorded")
     for run in records.unreadable:
         yield _of_run(run, Reason.UNREADABLE, "its stored report cannot be read by this version")
 
@@ -138,10 +138,12 @@ def _messages(undelivered: Iterable[Undelivered]) -> Iterable[Line]:
         yield Line("", f"messages to {target}", state, Reason.NONE, detail, since=same[0].at, action=action)
 
 
-def _open_changes(store: Store) -> Iterable[Line]:
-    found: dict[str, list[str]] = {}
+def _open_changes(store: Store, at_work: Sequence[Holder]) -> Iterable[Line]:
+    """Changes without an outcome; what is in hand has none yet."""
+    in_hand, found = {one.name for one in at_work}, dict[str, list[str]]()
     for intent in store.intents.unfinished():
-        found.setdefault(intent.host, []).append(intent.change.name)
+        if host_name(intent.host) not in in_hand:
+            found.setdefault(intent.host, []).append(intent.change.name)
     for host, names in found.items():
         detail = f"{len(names):,} changes have no recorded outcome, first {names[0]}"
         yield Line(host, "changes", State.UNKNOWN, Reason.UNFINISHED, detail)

@@ -67,9 +67,9 @@ class _Teller:
         known = looks.last(self.tasks, recorded.looks)
         configured = [task.name for task in self.context.settings.tasks]
         hosts = matrix.hosts(inventory, configured, known, recorded.reports)
-        full = disks.forecasts(inventory, store, recorded)
+        full = disks.forecasts(inventory, store, recorded, now or recorded.until)
         found = [*lines.of_hosts(known), *self._concerns(recorded, known, now), *disks.lines(full)]
-        needs = past.dated(lines.worst_first(found), store.memories.everywhere(results.KIND), earlier, span.starts_at)
+        needs = past.dated(lines.worst_first(found), store.memories.everywhere(results.KIND), earlier, span)
         counted = _figures(store, recorded, hosts, known, now or recorded.until)
         state = worst([*(host.state for host in hosts), *(line.state for line in needs)])
         week = Week(
@@ -93,11 +93,11 @@ class _Teller:
         return tidy(week, self.context.secrets.values)
 
     def _concerns(self, recorded: Records, known: Mapping[str, Looks], now: datetime | None) -> Iterable[Line]:
-        is_busy = now is not None and bool(self.store.leases.all(at=now))
-        yield from concerns.of_records(recorded, is_busy=is_busy)
+        at_work = self.store.leases.all(at=now) if now is not None else []
+        yield from concerns.of_records(recorded, at_work)
         yield from concerns.of_reboots(known)
         if now is not None:
-            yield from concerns.of_now(self.store, self.context.inventory, now, is_busy=is_busy)
+            yield from concerns.of_now(self.store, self.context.inventory, now, at_work)
 
 
 def _figures(

@@ -27,7 +27,13 @@ def _host(host: Host, tasks: Sequence[str], looks: Looks, made: Mapping[tuple[st
         state, detail = (State.NOTHING, "") if looks.is_seen else (State.UNKNOWN, NOT_LOOKED_AT)
         return HostWeek(host.name, state, detail=detail, groups=host.groups)
     detail = worst.detail if worst is looks.trouble else ""
-    return HostWeek(host.name, worst.state, worst.reason, detail, host.groups, cells)
+    is_quiet = all(map(_is_quiet, (look for look in looks.all if look.state is worst.state)))
+    return HostWeek(host.name, worst.state, worst.reason, detail, host.groups, cells, is_quiet)
+
+
+def _is_quiet(look: Look) -> bool:
+    """Whether nobody wants to be called for what was found; a host that could not be looked at is another thing."""
+    return look.task is not None and look.task.facts.get("alert_on_failure") is False
 
 
 def _cell(look: Look, changes: int) -> Cell:

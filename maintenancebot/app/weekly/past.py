@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from maintenancebot.app.weekly.lines import HOST
 from maintenancebot.model import Json, Reason, State
+from maintenancebot.policy import weeks
+from maintenancebot.policy.weeks import Span
 from maintenancebot.report.explain import SENTENCES
 from maintenancebot.report.people import needs_person
 from maintenancebot.report.week import Cell, HostWeek, Line, Week
@@ -20,10 +21,10 @@ _WEEK = timedelta(days=7)
 _WELL = (State.NOTHING, Reason.NONE)
 
 
-def dated(lines: Iterable[Line], results: Results, before: Week | None, starts_at: datetime) -> tuple[Line, ...]:
+def dated(lines: Iterable[Line], results: Results, before: Week | None, span: Span) -> tuple[Line, ...]:
     """The lines with since when and for how many weeks each is so."""
     earlier = {_key(line): line for line in before.needs_person} if before else {}
-    return tuple(_dated(line, results, earlier.get(_key(line)), starts_at) for line in lines)
+    return tuple(_dated(line, results, earlier.get(_key(line)), span) for line in lines)
 
 
 def changed(hosts: Sequence[HostWeek], before: Week | None) -> tuple[Line, ...]:
@@ -40,14 +41,18 @@ def _key(line: Line) -> tuple[str, str, State, Reason]:
     return line.host, line.subject, line.state, line.reason
 
 
-def _dated(line: Line, results: Results, earlier: Line | None, starts_at: datetime) -> Line:
+def _dated(line: Line, results: Results, earlier: Line | None, span: Span) -> Line:
     since = _since(line, results)
     if since is None and earlier is not None:  # nobody wrote down how it was in between
         return replace(line, since=earlier.since or line.since, weeks=earlier.weeks + 1)
     since = since or line.since
-    # It was so at the end of each week that ended since then.
-    weeks = math.ceil((starts_at - since) / _WEEK) if since is not None and since < starts_at else 0
-    return replace(line, since=since, weeks=weeks)
+    return replace(line, since=since, weeks=_ended_between(since, span) if since is not None else 0)
+
+
+def _ended_between(since: datetime, span: Span) -> int:
+    """How many weeks ended from then on until this one began: at the end of each it was so."""
+    begun = weeks.containing(since, span.zone).starts_at
+    return max(0, round((span.starts_at - begun) / _WEEK))  # where clocks change a week is an hour more or less
 
 
 def _since(line: Line, results: Results) -> datetime | None:

@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 
 from maintenancebot.policy import windows
 from maintenancebot.redaction import redacted
-from maintenancebot.report.week import Cell, Forecast, HostWeek, Line, Week
+from maintenancebot.report.week import Cell, Forecast, HostWeek, Line, RunLine, Week
 
 LONGEST = 600
 """Characters of one detail: its head and its tail are kept."""
@@ -26,6 +26,7 @@ def tidy(week: Week, secrets: Sequence[str]) -> Week:
         changed=tuple(map(broom.line, week.changed)),
         hosts=tuple(map(broom.host, week.hosts)),
         disks=tuple(map(broom.disk, week.disks)),
+        runs=tuple(map(broom.run, week.runs)),
     )
 
 
@@ -65,6 +66,11 @@ class _Broom:
     def disk(self, disk: Forecast) -> Forecast:
         """A disk."""
         return replace(disk, mount=self.text(disk.mount))
+
+    def run(self, run: RunLine) -> RunLine:
+        """A run."""
+        ended = self.time(run.finished_at) if run.finished_at else None
+        return replace(run, started_at=self.time(run.started_at), finished_at=ended)
 
     def _cell(self, cell: Cell) -> Cell:
         return replace(cell, detail=self.text(cell.detail))

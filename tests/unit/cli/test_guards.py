@@ -182,6 +182,14 @@ def test_the_budget_says_what_was_made_and_what_is_left(options: Options, tmp_pa
     assert "hour" in call(limited, guards.budget_command).output
 
 
+@pytest.mark.parametrize(
+    ("dollars", "said"),
+    [(0.000042, "0.000042"), (0.5, "0.5"), (10.0, "10"), (0.0, "0"), (None, "-"), (48_797, "48797")],
+)
+def test_dollars_are_written_without_an_exponent(dollars: float | None, said: str) -> None:
+    assert guards._shown(dollars) == said
+
+
 def test_the_budget_says_what_the_model_used(options: Options, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(
@@ -199,4 +207,5 @@ def test_the_budget_says_what_the_model_used(options: Options, tmp_path: Path) -
     assert (day["dollars_limit"], day["dollars_left"]) == (0.5, 0.492985)
     assert month["tokens_left"] == 1_998_797
     assert "48797" in call(with_model, guards.budget_command).output
+    assert "0.007015" in call(with_model, guards.budget_command).output
     assert "TOKENS" not in call(options, guards.budget_command).output

@@ -75,6 +75,15 @@ def test_what_is_no_week_is_a_usage_error(site: Place) -> None:
     assert isinstance(summary(site, "--week", "last").exception, UsageError)
 
 
+@pytest.mark.parametrize("post", [(), ("--post",)])
+def test_a_week_to_come_is_a_usage_error_and_is_not_posted(site: Place, post: tuple[str, ...]) -> None:
+    said = summary(site, "--week", "2026-W49", *post)
+    assert isinstance(said.exception, UsageError)
+    assert str(said.exception) == "the week 2026-W49 has not begun; the one at hand is 2026-W48"
+    with Store.open(site.state_dir, create=True) as store:
+        assert store.messages.waiting(10) == []
+
+
 def test_who_has_just_begun_gets_the_week_at_hand(site: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     module = sys.modules[post_in.__module__]
     monkeypatch.setattr(module, "now", lambda: SUNDAY - WEEK)  # nothing ran before then

@@ -132,6 +132,21 @@ def test_a_summary_is_reviewed_by_whoever_read_it(desk: Desk) -> None:
     assert [one.by for one in desk.store.reviews.of("2026-W47")] == ["<!channel>\\n (U0009 of Slack)"]
 
 
+def test_the_channel_is_told_of_a_review_once_however_often_the_button_is_pressed(desk: Desk) -> None:
+    assert desk.press("reviewed", "2026-W47")["response_type"] == "in_channel"
+    body = pressed("reviewed", "2026-W47", slack=desk.slack)
+    stamped = signed(body, time.time() - 5)  # Slack signs each press anew
+    assert desk.send(body, **{name.replace("-", "_"): value for name, value in stamped.items()}).code == 200
+    wait_until(lambda: len(desk.slack.answered) == 2, "who pressed was told")
+    again = desk.slack.answered[-1][1]
+    assert (again["response_type"], again["text"]) == (
+        "ephemeral",
+        "anna (U0001 of Slack) has reviewed the summary of 2026-W47 before.",
+    )
+    assert len(desk.store.reviews.of("2026-W47")) == 1
+    assert desk.press("reviewed", "2026-W48")["response_type"] == "in_channel"
+
+
 def test_other_buttons_do_nothing(desk: Desk) -> None:
     assert "there is no button" in desk.press("reviewed", "x' OR 1")["text"]
     assert "there is no button" in desk.press("delete", "all")["text"]

@@ -66,6 +66,7 @@ def test_names_from_hosts_are_text_and_no_header(name: str, there: Mail) -> None
         ("RCPT", "550 no such user", Fate.REFUSED),
         ("RCPT", "451 greylisted", Fate.LATER),
         ("MAIL", "451 later", Fate.LATER),
+        ("MAIL", "552 too large", Fate.REFUSED),
         (".", "554 spam", Fate.REFUSED),
         (".", "452 no room", Fate.LATER),
         (".", "", Fate.LATER),
@@ -79,6 +80,14 @@ def test_a_no_is_a_value(word: str, answer: str, fate: Fate, there: Mail) -> Non
     assert there.taken == []
 
 
+@pytest.mark.parametrize("answer", ["530 authentication required", "550 not your address"])
+def test_a_sender_that_is_not_let_in_waits_until_a_person_changes_that(answer: str, there: Mail) -> None:
+    there.answers = {"MAIL": [answer]}
+    attempt = box(there).send(escalation())
+    assert (attempt.fate, attempt.wait) == (Fate.LATER, REST_SECONDS)
+    assert answer in attempt.detail
+
+
 def test_receivers_that_are_refused_are_told_and_the_others_have_it(there: Mail) -> None:
     there.answers = {"RCPT": ["550 gone"]}
     attempt = box(there, to=["gone@example.org", "ops@example.org"]).send(escalation())
@@ -89,6 +98,26 @@ def test_receivers_that_are_refused_are_told_and_the_others_have_it(there: Mail)
 def test_a_farewell_that_fails_takes_nothing_back(there: Mail) -> None:
     there.answers = {"QUIT": [""]}
     assert box(there).send(escalation()).fate is Fate.SENT
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "=?utf-8?q?x=0d=0aBcc:_all@example.org?=",
+        "=?utf-8?b?CkJjYzogYWxsQGV4YW1wbGUub3Jn?=",
+        "=?utf-8?q?=00=1b[31m=e2=80=ae?=",
+        "=?x?q?=ff?=",
+        "=?=?utf-8?q?=ff?=",
+    ],
+)
+def test_a_name_that_looks_like_an_encoded_word_is_not_decoded(name: str, there: Mail) -> None:
+    parcel = replace(escalation(), body={**escalation().body, "host": name, "subject": name})
+    assert box(there).send(parcel).fate is Fate.SENT
+    (taken,) = there.taken
+    assert taken["Bcc"] is None
+    assert name.replace("=?", "=\\x3f") in taken["Subject"]
+    assert taken["Subject"].isprintable()
+    assert name in taken.get_content()
 
 
 def test_a_copy_has_the_same_message_id_and_another_message_another(there: Mail) -> None:

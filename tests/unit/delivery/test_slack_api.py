@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -156,6 +157,21 @@ def test_a_summary_arrives_whole_and_once_whatever_slack_does(answers: list[int 
         assert "host-299" in main.words
         assert [one.metadata["event_payload"]["part"] for one in there.posted] == [0, 1, 2]
         assert {one.thread_ts for one in replies} == {main.ts}
+
+
+def test_a_message_that_may_be_there_is_found_however_many_looks_for_it_failed_in_between(there: Slack) -> None:
+    there.at, there.next = escalation().created_at.timestamp(), [slack.KEEP_AND_DROP]
+    attempt, parcel = bot(there).send(escalation()), escalation()
+    down = SlackApi(slack.TOKEN, slack.CHANNEL, "http://127.0.0.1:1/api/")
+    for hours in range(4):
+        assert attempt.fate is Fate.UNCLEAR
+        parcel = replace(again(parcel, attempt), tried_at=parcel.created_at + timedelta(hours=hours))
+        attempt = down.send(parcel)
+    parcel = replace(again(parcel, attempt), tried_at=parcel.created_at + timedelta(hours=4))
+    found = bot(there).send(parcel)
+    assert (found.fate, found.reference["ts"]) == (Fate.SENT, there.posted[0].ts)
+    assert "since" not in found.reference
+    assert len(there.posted) == 1
 
 
 def test_where_nobody_may_look_a_message_that_may_be_there_is_not_posted_again(there: Slack) -> None:

@@ -90,6 +90,10 @@ def test_what_the_facts_say_may_be_said(text: str) -> None:
         "web-7 has a stale backup.",
         "web-7 has been so for 3 weeks.",
         "web-7 failed.",
+        "db-2 failed. 48 hosts need a person.",
+        "48 hosts cannot be reached: db-2 failed.",
+        "db-2 failed. 30 backups are stale.",
+        "112 packages need a person, db-2 failed.",
         "",
         "   ",
         "db-2 failed " * 100,
@@ -113,6 +117,43 @@ def test_a_week_that_went_well_may_be_praised_and_its_numbers_must_still_be_true
     assert checking.faults("All 48 hosts are healthy, and 112 packages were upgraded.", DONE, 1000) == []
     assert checking.faults("All 49 hosts are healthy.", DONE, 1000) != []
     assert checking.faults("48 hosts are well, without a failure.", DONE, 1000) != []
+
+
+USERS = {
+    "state": "failed",
+    "host": "web-7",
+    "subject": "/srv",
+    "users": {
+        "files": [{"path": "/srv/base", "bytes": "40.0 GiB"}, {"path": "/srv/log/app.log", "bytes": "3.0 GiB"}],
+        "deleted": [{"path": "/srv/tmp", "bytes": "2.0 GiB"}],
+    },
+    "growth": {"words": "it grows by 5.0 GiB a day"},
+}
+ALERT = checking.facts_of(USERS, State.FAILED)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/srv on web-7 is full: /srv/base uses 40.0 GiB. It grows by 5.0 GiB a day.",
+        "/srv/base and /srv/log/app.log on web-7 fill /srv, which is full.",
+        "/srv is full, and deleted /srv/tmp uses 2.0 GiB.",
+    ],
+)
+def test_what_uses_the_space_may_be_said_as_it_is(text: str) -> None:
+    assert checking.faults(text, ALERT, 600) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/srv is full: /srv/log/app.log uses 40.0 GiB.",
+        "/srv is full, /srv/base uses 3.0 GiB and /srv/log/app.log uses 40.0 GiB.",
+        "/srv is full, and /srv/base uses 2.0 GiB.",
+    ],
+)
+def test_what_one_file_uses_may_not_be_said_of_another(text: str) -> None:
+    assert checking.faults(text, ALERT, 600) != []
 
 
 def test_hostile_texts_take_no_time() -> None:

@@ -55,6 +55,20 @@ def test_each_cap_holds_to_the_token_and_to_the_millionth_of_a_dollar(
     assert over_budget(Caps(), before, wanted) == told
 
 
+@pytest.mark.parametrize(("price", "tokens", "cost"), [(1.1, 100, 110), (1.1, 1, 2), (0.07, 100, 7), (4.35, 100, 435)])
+def test_a_cost_is_exact_whatever_the_price_is_in_binary(price: float, tokens: int, cost: int) -> None:
+    assert use(Prices(input=price), tokens, 0) == Use(tokens, cost)
+    assert use(Prices(output=price), 0, tokens) == Use(tokens, cost)
+
+
+@pytest.mark.parametrize(("dollars", "cost"), [(8.2, 8_200_000), (1.001, 1_001_000), (0.000001, 1)])
+def test_a_cap_in_dollars_is_exactly_what_is_written(dollars: float, cost: int) -> None:
+    caps = Caps(dollars_per_day=dollars, dollars_per_month=100.0)
+    assert left(caps, used())["day"].cost == cost
+    assert over_budget(caps, used(), Use(1, cost)) == ""
+    assert over_budget(caps, used(), Use(1, cost + 1)) != ""
+
+
 def test_what_is_left_is_never_negative() -> None:
     rest = left(Caps(), used(hour=Use(500), day=Use(10, 250_000), month=Use(10, 9_000_000)))
     assert [(one.tokens, one.cost) for one in rest.values()] == [(0, None), (290, 750_000), (390, 0)]

@@ -50,6 +50,18 @@ def test_what_is_no_week_is_refused(name: str) -> None:
         weeks.named(name, BERLIN)
 
 
+@pytest.mark.parametrize("zone", [BERLIN, "America/New_York"])
+@pytest.mark.parametrize("name", ["0000-W01", "0001-W01", "9999-W52", "2025-W53"])
+def test_a_week_that_no_calendar_has_whole_is_refused_by_its_name(name: str, zone: str) -> None:
+    with pytest.raises(ValueError, match=f"there is no week {name}"):
+        weeks.named(name, zone)
+
+
+def test_a_week_is_written_in_plain_digits() -> None:
+    with pytest.raises(ValueError, match="write it as ISO does"):
+        weeks.named("\u0662\u0660\u0662\u0666-W\u0664\u0667", BERLIN)
+
+
 def test_what_holds_now_belongs_to_a_week_until_a_week_after_it() -> None:
     week = weeks.named("2026-W47", "UTC")
     ends = datetime(2026, 11, 23, tzinfo=UTC)

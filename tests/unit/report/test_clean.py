@@ -51,15 +51,16 @@ def test_cleaning_loses_nothing(text: str) -> None:
 def test_no_markup_survives_in_markdown(text: str) -> None:
     shown = clean_markdown(text)
     assert shown.isprintable()
-    assert not re.search(r"[<>@]", shown)
-    assert not re.search(r"(?<!\\)(\\\\)*[`*_\[\]()|~#!]", re.sub(r"&#64;", "", shown))
+    assert not re.search(r"[<>@]|://|www\.", shown)
+    assert not re.search(r"(?<!\\)(\\\\)*[`*_\[\]()|~#!]", re.sub(r"&#[0-9]+;", "", shown))
 
 
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
         ("<!channel> @all", "&lt;\\!channel&gt; &#64;all"),
-        ("[click](http://evil)", "\\[click\\]\\(http://evil\\)"),
+        ("[click](http://evil)", "\\[click\\]\\(http&#58;//evil\\)"),
+        ("see https://evil or _www.evil", "see https&#58;//evil or \\_www&#46;evil"),
         ("a|b", "a\\|b"),
         ("x86_64 & co", "x86\\_64 &amp; co"),
     ],

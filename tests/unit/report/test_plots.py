@@ -33,6 +33,12 @@ def test_a_disk_that_is_full_later_is_on_its_way() -> None:
     assert plot.ahead == "160.0,32.0 240.0,16.0"
 
 
+def test_the_days_of_an_older_sample_are_drawn_from_that_sample_on() -> None:
+    plot = of_disk(replace(disk(50, 50, 50, days=1, soonest=0.5), age=1.0))
+    assert plot is not None
+    assert plot.ahead == "160.0,32.0 240.0,16.0" == of_disk(disk(50, 50, 50, days=2)).ahead  # type: ignore[union-attr]
+
+
 def test_samples_of_less_than_a_day_make_no_line() -> None:
     assert of_disk(disk()) is None
     assert of_disk(disk(50)) is None

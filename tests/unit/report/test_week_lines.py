@@ -51,6 +51,31 @@ def test_without_a_week_before_nothing_is_held_against_it() -> None:
     assert {one.change for one in week_lines.figures(replace(bad_week(), before={}))} == {""}
 
 
+@pytest.mark.parametrize(
+    ("now", "before", "said"),
+    [
+        (0.001, 0.0, "$0.001 (+$0.001)"),
+        (0.000042, 0.000042, "$0.000042"),
+        (0.3, 0.3, "$0.30"),
+        (1234.5, 0.01, "$1,234.50 (+$1,234.49)"),
+    ],
+)
+def test_money_that_was_spent_is_never_called_none(now: float, before: float, said: str) -> None:
+    spent = week(figures={"dollars": now}, before={"dollars": before})
+    assert [week_lines.figure_in_words(one) for one in week_lines.figures(spent)] == [
+        f"dollars spent on the model: {said}"
+    ]
+
+
+def test_a_disk_on_which_nothing_is_left_is_full() -> None:
+    assert week_lines.forecast(replace(growing(), percent=100.0, days=0.0, soonest=0.0, latest=0.0)) == "full"
+
+
+def test_who_failed_and_wants_nobody_called_is_not_called_for() -> None:
+    quiet = replace(host("db-1", State.FAILED), is_quiet=True)
+    assert [line.host for line in week_lines.needs_person(week(quiet, host("db-2", State.FAILED)))] == ["db-2"]
+
+
 def test_a_figure_that_fell_to_nothing_is_told() -> None:
     gone = week(figures={"hosts_failed": 0}, before={"hosts_failed": 2})
     assert [week_lines.figure_in_words(one) for one in week_lines.figures(gone)] == ["hosts with a failure: 0 (-2)"]
