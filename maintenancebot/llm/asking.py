@@ -139,7 +139,8 @@ class Asker:
         for _ in range(2):
             reply = self._call(question.purpose, request, digest, until)
             if isinstance(reply, Answer):
-                return reply if not wrong else Answer({}, Silence.NOT_TRUE, "; ".join(wrong))
+                # Nobody knows whether it would have been put right: it may be asked again.
+                return replace(reply, detail="; ".join([*wrong, reply.detail]))
             value, wrong = self._value(reply, question)
             if not wrong:
                 return Answer(value)

@@ -89,6 +89,16 @@ def test_a_lie_can_be_repaired_once(fake: Fake, store: Store) -> None:
     assert booked(store) == fake.tokens
 
 
+def test_a_lie_whose_repair_was_never_answered_is_asked_about_again(fake: Fake, store: Store) -> None:
+    fake.answering = lambda asked: {"text": TRUE if len(asked["messages"]) == 3 else "db-9 failed."}
+    fake.plan = ["", "half"]
+    prose = wording.word(FACTS, asker(fake, store))
+    assert (prose.text, prose.reason) == ("", Silence.UNREADABLE)
+    assert "'db-9' is not in the data" in prose.detail
+    assert wording.word(FACTS, asker(fake, store)).text == TRUE
+    assert booked(store) >= fake.tokens
+
+
 @pytest.mark.parametrize(
     ("fault", "reason", "calls"),
     [
