@@ -67,13 +67,15 @@ def parse_until(text: str, at: datetime, zone: tzinfo) -> datetime:
 def _moment(text: str, zone: tzinfo) -> datetime:
     try:
         found = datetime.fromisoformat(text)
+        if re.fullmatch(r"[0-9-]+", text):
+            found = datetime.combine(found.date(), time(23, 59, 59))
+        return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+    except OverflowError:  # on its way to UTC into the year 10000, or before the first
+        raise UsageError(f"{text!r} cannot be reckoned with; write a time within the next year") from None
     except ValueError:
         raise UsageError(
             f'{text!r} is not a time; write "7d", "12h", "2w", "2026-12-24" or "2026-12-24 18:00"'
         ) from None
-    if re.fullmatch(r"[0-9-]+", text):
-        found = datetime.combine(found.date(), time(23, 59, 59))
-    return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def _check_declared(context: Context, hosts: Sequence[Host], item: str) -> None:

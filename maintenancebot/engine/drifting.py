@@ -105,7 +105,7 @@ def _state(task: TaskReport, after: TaskPlan) -> tuple[State, Reason, str]:
         if bad:
             return state, bad[0].reason, "; ".join(_said(one) for one in bad)
     done = {one.change.name for one in task.changes if one.state is State.DONE}
-    back = sorted(done & {row["item"] for key in _DIFFERENT for row in after.facts.get(key, ())})
+    back = sorted(done & _different(after))
     if back:
         return State.FAILED, Reason.CONTESTED, f"corrected, and other again at the second look: {', '.join(back)}"
     unmade = _unmade_state(task)
@@ -116,6 +116,12 @@ def _state(task: TaskReport, after: TaskPlan) -> tuple[State, Reason, str]:
     if after.state is State.NOTHING and done:
         return State.DONE, Reason.VERIFIED, f"{len(done)} corrected, as declared at the second look"
     return after.state, after.reason, after.detail
+
+
+def _different(after: TaskPlan) -> set[str]:
+    """The items that are not as declared, those beyond the rows too."""
+    found = {row["item"] for key in _DIFFERENT for row in after.facts.get(key, ())}
+    return found | {row["item"] for row in after.facts.get("beyond", ()) if row["as"] in _DIFFERENT}
 
 
 _DIFFERENT = ("drifted", "contested", "corrected", "unreadable")

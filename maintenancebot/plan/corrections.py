@@ -6,7 +6,7 @@ from maintenancebot.model import Action, Change, Host, Risk, Undo
 from maintenancebot.plan import contested, trying
 from maintenancebot.plan.differences import Difference, Seen
 from maintenancebot.plan.document import make_change
-from maintenancebot.plan.lockout import can_lock_out
+from maintenancebot.plan.lockout import can_lock_out, is_shared
 from maintenancebot.settings import Correct, ItemKind
 
 ACTIONS = {
@@ -38,19 +38,19 @@ def objection(seen: Seen, host: Host) -> str:
         return "nothing to switch on"
     if item.kind is ItemKind.PACKAGE and set(seen.differs) != {"held"}:
         return "of a package only the hold is corrected"
-    if can_lock_out(item, host.user) and (no := _no_login(host) or trying.objection(item)):
+    if _can_lock_out(seen, host) and (no := _no_login(host) or trying.objection(item)):
         return no
     if wanted.get("state") == "absent" or item.content is not None:
         return ""
     if item.kind is ItemKind.CRONTAB or (item.kind is ItemKind.FILE and not _only_metadata(seen)):
-        return "the baseline has a hash of it and no content"
+        return f"the baseline has {'a hash of it and ' if 'sha256' in wanted else ''}no content"
     return ""
 
 
 def correction(host: Host, task: str, seen: Seen) -> Change:
     """The change that makes an item as declared."""
     item = seen.item
-    lockout = can_lock_out(item, host.user)
+    lockout = _can_lock_out(seen, host)
     restarts = bool(item.reload) or item.kind is ItemKind.SERVICE
     return make_change(
         host.name,
@@ -73,6 +73,13 @@ def correction(host: Host, task: str, seen: Seen) -> Change:
         effect=contested.effect(item.wanted, seen.found),
         note=LOCKOUT_NOTE if lockout else "",
     )
+
+
+def _can_lock_out(seen: Seen, host: Host) -> bool:
+    """Whether it may; of keys only the host knows in whose file they are."""
+    path = seen.identity.get("path")
+    is_of_others = seen.item.kind is ItemKind.KEYS and isinstance(path, str) and is_shared(path, seen.item.name)
+    return is_of_others or can_lock_out(seen.item, host.user)
 
 
 def _replaces_a_file(seen: Seen) -> bool:

@@ -137,15 +137,23 @@ def _explanation(seen: Seen, task: DriftTask, now: float, offset: float) -> dict
 def _did(own: OwnChange, seen: Seen) -> bool:
     """Whether a change of ours was about this very item; a correction explains no drift."""
     item = seen.item
+    if own.action == Action.RESTORE_FILE and _is_gone(seen):
+        return False  # what was put back is gone again, and who took it was not us
     if item.kind in OF_USERS:
         return own.action == Action.RESTORE_FILE and own.name == seen.identity.get("path")
     if item.kind is ItemKind.PACKAGE:
-        return own.action == Action.UPGRADE_PACKAGE and own.name.partition("=")[0] == item.name
+        is_about = own.action == Action.UPGRADE_PACKAGE and own.name.partition("=")[0] == item.name
+        return is_about and seen.differs == ("version",)  # neither installs a package, nor lifts a hold
     if item.kind is not ItemKind.FILE:
         return False
     if own.action == Action.RENEW_CERTIFICATE:
         return item.name.startswith(f"/etc/letsencrypt/live/{own.name}/")
     return own.action in _ON_FILES and own.name == item.name
+
+
+def _is_gone(seen: Seen) -> bool:
+    """Whether there is no file any more; of keys there may be one though all of them are missing."""
+    return seen.difference is Difference.MISSING and seen.writers.get("at") is None
 
 
 _ON_FILES = (Action.COMPRESS_FILE, Action.QUARANTINE_FILE, Action.ROTATE_LOG, Action.RESTORE_FILE)

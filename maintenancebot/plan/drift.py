@@ -91,6 +91,7 @@ class _Judging:
             "matches": self.result.facts["matches"],
             "counts": dict(Counter(one.difference.value for one in every)),
             **{name: [self._row(one) for one in seen[:MOST_ROWS]] for name, seen in lists.items()},
+            **_in_short(lists, self.not_applicable),
         }
 
     def _row(self, seen: Seen) -> dict[str, Json]:
@@ -125,6 +126,22 @@ class _Judging:
 
     def _counts(self, earlier: Correction) -> bool:
         return self.at < (earlier.at + contested.REMEMBERED).timestamp()
+
+
+def _in_short(lists: Mapping[str, Sequence[Seen]], not_applicable: Sequence[Seen]) -> dict[str, Json]:
+    """What has no row: it is neither as declared, nor may it be taken for that."""
+    beyond = [
+        {
+            "item": one.item.id,
+            "as": name,
+            "state": one.difference.value,
+            "explained": {"by": one.explained.get("by", "")},
+        }
+        for name, seen in lists.items()
+        for one in seen[MOST_ROWS:]
+    ]
+    told = {"beyond": beyond, "not_applicable": [one.item.id for one in not_applicable]}
+    return {name: found for name, found in told.items() if found}
 
 
 def _verdict(judged: _Judging) -> tuple[State, Reason, str]:

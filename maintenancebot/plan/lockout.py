@@ -18,6 +18,10 @@ PATHS = (
     "/etc/pam.d/*",
     "/usr/lib/pam.d/*",
     "/etc/security/*",
+    "/etc/authselect/*",
+    "/etc/crypto-policies/*",
+    "/usr/etc/ssh/*",
+    "/usr/etc/pam.d/*",
     "/etc/login.defs",
     "/etc/securetty",
     "/etc/nologin",
@@ -42,8 +46,7 @@ PATHS = (
     "/etc/ld.so.preload",
     "/etc/ld.so.conf*",
     # who may become root
-    "/etc/sudoers",
-    "/etc/sudoers.d/*",
+    "/etc/sudo*",
     "/etc/doas.conf",
     "/etc/polkit-1/*",
     # how the host is reached
@@ -67,6 +70,11 @@ PATHS = (
     # what lets nobody through
     "/etc/nftables*",
     "/etc/iptables*",
+    "/etc/ipset*",
+    "/etc/shorewall*",
+    "/etc/ferm/*",
+    "/etc/csf/*",
+    "/etc/crowdsec/*",
     "/etc/sysconfig/*tables*",
     "/etc/ufw/*",
     "/etc/firewalld/*",
@@ -94,6 +102,17 @@ UNITS = (
     "ufw*",
     "firewalld*",
     "fail2ban*",
+    "crowdsec*",
+    "ipset*",
+    "ebtables*",
+    "arptables*",
+    "shorewall*",
+    "ferm*",
+    "csf*",
+    "lfd*",
+    "ifup*",
+    "wpa_supplicant*",
+    "connman*",
     "sssd*",
     "nslcd*",
     "winbind*",
@@ -116,8 +135,13 @@ def can_lock_out(item: Item, user: str) -> bool:
     if item.kind is ItemKind.SERVICE:
         return _is_unit(item.name)
     if item.kind is ItemKind.SYSCTL:
-        return item.name.startswith("net.")
+        return item.name.startswith(("net.", "net/"))
     return item.kind is ItemKind.KEYS and item.name in (user, "root")
+
+
+def is_shared(path: str, user: str) -> bool:
+    """Whether a file of keys may be that of more than this one user, as where sshd has one for all."""
+    return not path.endswith(("/.ssh/authorized_keys", "/.ssh/authorized_keys2")) and user not in path.split("/")
 
 
 def _is_file_of_unit(path: str) -> bool:

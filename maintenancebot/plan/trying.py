@@ -9,9 +9,10 @@ import re
 
 from maintenancebot.settings import Item, ItemKind
 
-SSHD = re.compile(r"/etc/ssh/sshd_config(\.d/.+)?")
+SSHD = re.compile(r"(?:/usr)?/etc/ssh/(?!ssh_host_|ssh_config|ssh_known_hosts|sshrc$|moduli$).+")
+"""Files that sshd reads at its start, also as `Include`; what others of these are, nobody can tell by their names."""
 AT_LOGIN = re.compile(
-    r"/etc/(pam\.conf|pam\.d/.+|security/.+|sudoers(\.d/.+)?|doas\.conf|login\.defs|securetty|nologin|shells|environment"
+    r"/etc/(pam\.conf|pam\.d/.+|security/.+|sudo[^/]*(/.+)?|doas\.conf|login\.defs|securetty|nologin|shells|environment"
     r"|profile(\.d/.+)?|bash.+|zsh.+|nsswitch\.conf|krb5\.conf(\.d/.+)?|hosts(\.allow|\.deny)?|resolv\.conf"
     r"|ld\.so\.preload|ssh/(?!ssh_host_)[^/]+|polkit-1/.+)|/usr/lib/pam\.d/.+|.*/(\.ssh/.+|\.(bash|zsh)[^/]*|\.profile)"
 )

@@ -24,8 +24,8 @@ def fleet(hosts: Sequence[HostReport], declared: Mapping[str, Sequence[str]]) ->
     """
     compared = {host.host: task for host in hosts for task in host.tasks if task.type is TaskType.DRIFT and task.facts}
     counts: dict[str, int] = {}
-    for host in compared:
-        for item in declared.get(host, ()):
+    for host, task in compared.items():
+        for item in set(declared.get(host, ())) - set(task.facts.get("not_applicable", ())):
             counts[item] = counts.get(item, 0) + 1
     groups: dict[str, dict[str, dict[str, Json]]] = {}
     for host, task in compared.items():
@@ -53,10 +53,18 @@ def lines(totals: Mapping[str, Json], *, verbose: bool) -> Iterator[str]:
 def _differing(task: TaskReport) -> Iterator[tuple[str, Mapping[str, Json]]]:
     """The rows of what is otherwise than declared now; what was corrected and measured is not."""
     made = {change.change.name for change in task.changes if change.state is State.DONE}
+    for kind, row in _rows(task):
+        if row["item"] not in made:
+            yield kind, row
+
+
+def _rows(task: TaskReport) -> Iterator[tuple[str, Mapping[str, Json]]]:
+    """All that differs; of what is beyond the rows of a host only the item and how it differs is known."""
     for kind in KINDS:
         for row in task.facts.get(kind, ()):
-            if row["item"] not in made:
-                yield kind, row
+            yield kind, row
+    for short in task.facts.get("beyond", ()):
+        yield short["as"], {"differs": (), "found": {}, **short}
 
 
 def _row(item: str, groups: list[dict[str, Json]], compared: int) -> dict[str, Json]:

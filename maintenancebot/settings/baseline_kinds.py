@@ -52,6 +52,9 @@ class Declared(Strict):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Declared:
+        empty = next((key for key in sorted(self.model_fields_set) if getattr(self, key) is None), "")
+        if empty:  # taken for a key that was left out, nobody would compare what somebody meant to declare
+            raise refusal(f"`{empty}` has no value", "write one, or remove the key")
         if not self.wanted:
             raise refusal("nothing is declared of it", f"write at least one of: {', '.join(self.COMPARED)}")
         if self.wanted.get("state") == "absent" and len(self.wanted) > 1:

@@ -78,15 +78,32 @@ def _line(text: str) -> str:
 def _key_line(text: str) -> str:
     if "PRIVATE KEY" in text:
         raise RefusedError("this is a private key", "write the line of the public one, as in its .pub file")
-    if not re.search(r"(^|[\s,\"])(ssh|ecdsa|sk-ssh|sk-ecdsa)-[A-Za-z0-9@.-]+ +[A-Za-z0-9+/]{16,}={0,3}( |$)", text):
+    match = None if text.startswith("#") else KEY.match(text)
+    if match is None or not re.fullmatch(r"[A-Za-z0-9+/]{16,}={0,3}", match["key"]) or not _is_base64(match["key"]):
         raise RefusedError(f"{text[:60]!r} is not the line of a public key", 'write it as "ssh-ed25519 AAAA… name"')
     return _line(text)
 
 
+KEY = re.compile(
+    r"^(?P<options>(?:\\\"|\\(?!\")|[^\s\"\\]|\"(?:\\\"|\\(?!\")|[^\"\\])*\")+\s+)??"
+    r"(?P<kind>(?:ssh|ecdsa|sk)-[A-Za-z0-9@.-]+)\s+(?P<key>[A-Za-z0-9+/]+=*)(?:\s+(?P<comment>.*))?$"
+)
+"""A line as the host reads it, see `helper/drift/drift_keys.py`: one that it would pass over must not be declared."""
+
+
+def _is_base64(text: str) -> bool:
+    return len(text.rstrip("=")) % 4 != 1  # six bits more than whole bytes: something was cut off
+
+
 def _sysctl(text: str) -> str:
+    """One spelling for each: by dots, where a slash stands for a dot within a part, as in an interface's name."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./@:-]*[A-Za-z0-9_-]", text) or ".." in text or "//" in text:
         raise RefusedError(f"{text!r} is not a value of the kernel", 'write it as "net.ipv4.ip_forward"')
-    return text
+    first = re.search(r"[./]", text)
+    return text if first is None or first.group() == "." else text.translate(_EXCHANGED)
+
+
+_EXCHANGED = str.maketrans("./", "/.")
 
 
 def _beside(text: str) -> str:
@@ -108,9 +125,16 @@ PlainPath = Annotated[str, _rule(_path)]
 Mode = Annotated[str, _rule(_mode)]
 Sha256 = Annotated[str, _rule(_matching(r"[0-9a-f]{64}", "a SHA-256", "write 64 digits and small letters"))]
 UserName = Annotated[str, _rule(_matching(_NAME, "the name of a user or group", "write it as `getent` shows it"))]
-Owner = Annotated[
-    str, _rule(_matching(rf"{_NAME}|[0-9]{{1,10}}", "a user or group", 'write a name, or a number in quotes: "1000"'))
-]
+_owner_shape = _matching(rf"{_NAME}|[0-9]{{1,10}}", "a user or group", 'write a name, or a number in quotes: "1000"')
+
+
+def _owner(text: str) -> str:
+    if _owner_shape(text).isdigit() and int(text) > 2**32 - 2:  # the largest number there is means nobody
+        raise RefusedError(f"{text!r} is no number of a user or group", "write one of at most 4294967294")
+    return text
+
+
+Owner = Annotated[str, _rule(_owner)]
 PackageName = Annotated[
     str,
     _rule(

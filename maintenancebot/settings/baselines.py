@@ -120,6 +120,10 @@ def _files(folder: Path, *, must_exist: bool) -> list[Path]:
 
 
 def _read(path: Path) -> Baseline:
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would hold up whoever opens it
+        raise ConfigurationError(
+            [Place(str(path)).fault("this is no regular file", "remove it, or give it another name")]
+        )
     document = yaml_positions.read_file(path)
     file = faults.check(BaselineFile, document)
     entries = list(_entries(file, document, path)) if file is not None and not document.faults else []

@@ -42,8 +42,9 @@ def check(text: str) -> None:
 def variables(host: Host) -> dict[str, Json]:
     """What templates may name."""
     values = {"name": host.name, "address": host.address, "port": host.port, "groups": list(host.groups)}
+    lackable = {"cloud": host.cloud, "timezone": host.timezone}
     return {
-        "host": Values({**values, "cloud": host.cloud, "timezone": host.timezone}),
+        "host": Values({**values, **{key: value for key, value in lackable.items() if value}}),
         "labels": Labels(host.labels),
     }
 
@@ -54,9 +55,13 @@ def render(text: str, values: Mapping[str, Json]) -> str:
 
     template = _compiled(text)
     try:
-        return template.render(values)
+        rendered = template.render(values)
+        rendered.encode("utf-8")  # half of a character, which an escape can make, is no text
+        return rendered
     except UndefinedError as error:
         raise RefusedError(f"the template cannot be filled in: {error.message}", _advice(values)) from None
+    except RefusedError:
+        raise
     except Exception as error:  # what a template reckons with may raise anything
         raise RefusedError(f"the template cannot be filled in: {error}", "look at what it reckons with") from None
 
@@ -68,6 +73,18 @@ def literal(text: str) -> str:
     if re.search(r"\{%[-+]?\s*endraw", text):
         raise RefusedError("the text holds an end of {% raw %}")
     return f"{{% raw %}}{text}{{% endraw %}}"
+
+
+def _shown(value: Any) -> Any:
+    """What an expression came to, if that is a value; a method or an unread list would be told by its address."""
+    from jinja2 import Undefined
+
+    if isinstance(value, str | int | float | list | tuple | dict | Undefined) or value is None:
+        return value
+    raise RefusedError(
+        f"the template cannot be filled in: an expression came to no value, but to a {type(value).__name__}",
+        "add `()` after a method, or `| join(…)` after a filter that gives one value after the other",
+    )
 
 
 def _advice(values: Mapping[str, Json]) -> str:
@@ -114,8 +131,17 @@ def _environment(line_end: Any) -> Environment:
                 return f"there is no `host.{self._undefined_name}`"
             return str(super()._undefined_message)
 
-    made = ImmutableSandboxedEnvironment(
+    class Filling(ImmutableSandboxedEnvironment):
+        """A key of ours is a value, also where mappings have a method of that name, such as `items` or `pop`."""
+
+        def getattr(self, obj: Any, attribute: str) -> Any:
+            if isinstance(obj, Labels | Values) and attribute in obj:
+                return obj[attribute]
+            return super().getattr(obj, attribute)
+
+    made = Filling(
         undefined=Missing,
+        finalize=_shown,
         newline_sequence=line_end,
         keep_trailing_newline=True,
         trim_blocks=True,

@@ -295,5 +295,12 @@ def test_an_allowance_has_an_end_that_can_be_foreseen(text: str, why: str) -> No
     assert why in str(caught.value)
 
 
+@pytest.mark.parametrize(("text", "zone"), [("9999-12-31", "America/New_York"), ("0001-01-01 00:00", "Europe/Berlin")])
+def test_an_end_at_the_edge_of_all_calendars_is_refused_in_words(text: str, zone: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_until(text, AT, ZoneInfo(zone))
+    assert str(caught.value) == f"{text!r} cannot be reckoned with; write a time within the next year"
+
+
 def test_the_type_of_the_task_is_no_type_of_a_configuration() -> None:
     assert DriftTask.type is TaskType.DRIFT

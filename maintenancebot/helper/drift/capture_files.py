@@ -42,8 +42,15 @@ def _made_or_changed(paths):
         except (OSError, walk.Refused):
             continue
         owner = known.get(path)
-        if owner is None or not owner.digest or hashlib.new(owner.algorithm, data).hexdigest() != owner.digest:
+        if owner is None or not owner.digest or not _is_as_brought(data, owner):
             yield path, there, data
+
+
+def _is_as_brought(data, owner):
+    try:
+        return hashlib.new(owner.algorithm, data).hexdigest() == owner.digest
+    except ValueError:  # of a digest that this host does without, or that is none
+        return False
 
 
 def _below(top):

@@ -70,6 +70,6 @@ def _is_shell(path):
 def _lines(user):
     for path in drift_keys.files_of(user, drift_keys.is_configured()):
         _, data = drift_keys.read(path)
-        for line in frames.text(data).splitlines():
+        for line in frames.text(data).split("\n"):  # as `drift_keys.keys`, or a key could hide
             if drift_keys.keys(frames.raw(line)):
                 yield line.strip()

@@ -38,7 +38,7 @@ def services():
     words = ["list-unit-files", "--no-legend", "--no-pager", "--type=" + UNITS]
     text = frames.text(_output("systemctl", tools.run([program, *words], limit=LIMIT) if program else None))
     states = dict(line.split()[:2] for line in text.splitlines() if len(line.split()) > 1)
-    units, _ = drift_units.shown(program, [name for name in states if "@." not in name])
+    units, _ = drift_units.shown(program, [name for name in states if not drift_units.is_template(name)])
     for name, unit in sorted(units.items()):
         if states[name] == "enabled":
             yield name, dict({"enabled": True}, **({"active": True} if unit["ActiveState"] == "active" else {}))

@@ -165,7 +165,9 @@ def _way_back(change, way, args):
     from . import correct_values, revert, taking_up, well
 
     unit = taking_up.unit_for(change, way)
-    running = correct_values.as_it_runs(way.path, way.content) if way.path else []
+    # The content of no other file is asked for here: it may be of any size.
+    sets = way.path and correct_values.SETTINGS_FILE.fullmatch(way.path)
+    running = correct_values.as_it_runs(way.path, way.content) if sets else []
     record = {
         "change": change,
         "undo": way.undo() + running,
@@ -207,7 +209,7 @@ def recall(change):
         return _by_looking(change)
     with contextlib.closing(one):
         state, detail = one.record.get("state"), one.record.get("detail", "")
-    if state == revert.CONFIRMED:
+    if state in (None, revert.CONFIRMED):  # None: killed before it was armed, and so before anything was made
         return _by_looking(change)
     if state == revert.REVERTED:
         return outcome(change["id"], "failed", "reverted", "it was not confirmed; all is as before")

@@ -68,7 +68,7 @@ class Replaced:
             was = os.fstat(self._source.fd)
             self.dress = dressing.declared(wanted, (was.st_uid, was.st_gid, stat.S_IMODE(was.st_mode)))
             self.path, self.content = expected["path"], content
-            kept = dressing.kept(self._source.fd)
+            kept = dressing.kept(self._source.fd, self.dress[:2])
             self._exchange = exchange.Exchange(
                 self._source, change, args, lambda fd: dressing.fill(fd, content, self.dress, kept)
             )
@@ -208,7 +208,8 @@ class Dressed:
         """How it is taken back."""
         was = self._was
         dress = [was.st_uid, was.st_gid, stat.S_IMODE(was.st_mode)]
-        return [{"do": "dress", "path": self.path, "ino": was.st_ino, "dress": dress}]
+        part = {"do": "dress", "path": self.path, "ino": was.st_ino, "dress": dress}
+        return [dict(part, attributes=dressing.capability(self._source.fd))]
 
     def make(self):
         """Set them."""

@@ -12,6 +12,7 @@ from ..host import accounts
 SIGNED = frozenset(["security.ima"])
 """Attributes that are about the old content alone."""
 LABEL = "security.selinux"
+CAPABILITY = "security.capability"
 
 
 def content_of(wanted, args):
@@ -53,17 +54,19 @@ def _number(name, known, field, kind):
 def fill(fd, content, wanted, attributes):
     """Write a candidate: bytes, owner, attributes and access lists, mode."""
     fresh.write_all(fd, content)
-    os.fchown(fd, wanted[0], wanted[1])
-    for name, value in attributes.items():
-        os.setxattr(fd, name, base64.b64decode(value))
-    if set(attributes) - set(faithful.attributes(fd)):
-        raise walk.Refused("write_error", "this file system does not keep the file's attributes")
-    dress(fd, wanted)
+    dress(fd, wanted, attributes)
 
 
-def kept(fd):
-    """What a new version of an open file keeps of its attributes and access lists."""
-    return {name: value for name, value in faithful.attributes(fd).items() if name not in SIGNED}
+def kept(fd, owner):
+    """What a new version of an open file keeps of its attributes and access lists, with this (uid, gid)."""
+    was = os.fstat(fd)
+    lost = SIGNED if (was.st_uid, was.st_gid) == tuple(owner) else SIGNED | {CAPABILITY}
+    return {name: value for name, value in faithful.attributes(fd).items() if name not in lost}
+
+
+def capability(fd):
+    """The capabilities of an open file, as an attribute; the kernel takes them away with each change of the owner."""
+    return {name: value for name, value in faithful.attributes(fd).items() if name == CAPABILITY}
 
 
 def label(folder):
@@ -71,12 +74,18 @@ def label(folder):
     return {name: value for name, value in faithful.attributes(folder).items() if name == LABEL}
 
 
-def dress(fd, wanted):
-    """Give an open file its owner and mode, on the disk. Raises Refused if it takes them not."""
+def dress(fd, wanted, attributes=None):
+    """Give an open file its owner, attributes and mode, on the disk. Raises Refused if it takes them not."""
     uid, gid, mode = wanted
-    os.fchown(fd, uid, gid)
+    was = os.fstat(fd)
+    if (was.st_uid, was.st_gid) != (uid, gid):  # it would cost the file its capabilities, even for the same owner
+        os.fchown(fd, uid, gid)
+    for name, value in (attributes or {}).items():
+        os.setxattr(fd, name, base64.b64decode(value))
     os.fchmod(fd, mode)
     os.fsync(fd)
     found = os.fstat(fd)
     if (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) != (uid, gid, mode):
         raise walk.Refused("write_error", "this file system does not keep owner and mode")
+    if set(attributes or ()) - set(faithful.attributes(fd)):
+        raise walk.Refused("write_error", "this file system does not keep the file's attributes")

@@ -20,6 +20,8 @@ LOOKS = {
 """Kind -> module with `look(items, out)`: one `held_against.Found` for each item, in their order."""
 
 MOST_WORDS = 500
+MOST_OWNED = 2000
+"""Files that differ whose packages are asked for; what an upgrade brought is corrected where nobody knows that."""
 
 
 def probe(args, out):
@@ -53,7 +55,8 @@ def _explain(drifted, out):
     from ..packages import owners
     from . import drift_diff, drift_explained, drift_writers
 
-    owned = owners.of([found.path for item, found in drifted if item["kind"] == "file" and found.path])
+    files = [found.path for item, found in drifted if item["kind"] == "file" and found.path]
+    owned = owners.of(files, MOST_OWNED)
     explained, writers = drift_explained.of(drifted, owned), drift_writers.of(drifted, owned)
     budget = drift_diff.Budget()
     for number, (item, found) in enumerate(drifted):

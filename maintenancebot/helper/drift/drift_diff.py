@@ -15,6 +15,13 @@ WHOLE = 256 << 10
 LINES, LINE = 60, 200
 COMPARED = 2000
 ALL = 192 << 10
+NAMED = re.compile(
+    r"((?<![a-z0-9_-])(?!(?:proxy|fastcgi|uwsgi|scgi|grpc|memcached)_pass\b)[a-z0-9_-]{0,32}(?<!by)"
+    r"(?:pass|passwd|password|passphrase|pw|pwd|psk|secret|token|community)[\"']?[ \t]{1,16})"
+    r"(?!\[|(?:required|requisite|sufficient|optional|include|substack|yes|no|on|off|with|for|of|is|and|or)\b)\S+",
+    re.I,
+)
+"""A value after blanks alone, as keepalived's `auth_pass` has it; PAM's lines and the addresses of proxies are none."""
 LONG = re.compile(r"[A-Za-z0-9+/_=.~-]{20,}")
 BINARY = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 
@@ -68,7 +75,7 @@ def lines(here, wanted):
 
 
 def _hidden(text):
-    found = LONG.sub(_unless_words, redact.redact(text)).split("\n")
+    found = LONG.sub(_unless_words, NAMED.sub(r"\1" + redact.MASK, redact.redact(text))).split("\n")
     whole = found if found[-1] else found[:-1]
     return ["".join(letter if letter.isprintable() else "?" for letter in line) for line in whole]
 

@@ -4,11 +4,11 @@ import errno
 import hashlib
 import os
 import stat
-import time
 
 from .. import frames
 from ..files import inodes, walk
 from ..host import accounts, facts
+from ..pulse import Pulse
 from . import held_against
 
 CHUNK = 1 << 20
@@ -20,17 +20,17 @@ MAY_NOT_ANSWER = ("autofs", *facts.FOREIGN)
 
 def look(items, out=None):
     """See `drift.LOOKS`."""
-    names, quiet, made, spoke = accounts.Names(), places_that_may_not_answer(), [], time.monotonic()
-    for item in items:
-        made.append(look_at(item["name"], item["wanted"], names, quiet))
-        if out is not None and time.monotonic() - spoke > walk.ALIVE_SECONDS:
-            out.alive("comparing files")
-            spoke = time.monotonic()
-    return made
+    names, quiet = accounts.Names(), places_that_may_not_answer()
+    beat = _silent if out is None else Pulse(out, "comparing files").beat
+    return [look_at(item["name"], item["wanted"], names, quiet, beat) for item in items]
 
 
-def look_at(path, wanted, names, quiet=()):
-    """One file, held against what is wanted."""
+def _silent():
+    """Nobody listens."""
+
+
+def look_at(path, wanted, names, quiet=(), beat=_silent):
+    """One file, held against what is wanted; `beat` is called while it is read."""
     raw = frames.raw(path)
     if is_below(raw, quiet):
         return held_against.unreadable("lies on a file system that another machine or process answers for")
@@ -40,7 +40,7 @@ def look_at(path, wanted, names, quiet=()):
     except walk.Refused as error:
         return _no_folder(error, path, wanted)
     try:
-        return _in_folder(folder, parts[-1], path, wanted, names)
+        return _in_folder(folder, parts[-1], path, wanted, names, beat)
     finally:
         os.close(folder)
 
@@ -59,7 +59,7 @@ def _no_folder(error, path, wanted):
     return held_against.unreadable(error.detail)
 
 
-def _in_folder(folder, name, path, wanted, names):
+def _in_folder(folder, name, path, wanted, names, beat):
     try:
         look = os.open(name, inodes.LOOK, dir_fd=folder)
     except OSError as error:
@@ -67,7 +67,7 @@ def _in_folder(folder, name, path, wanted, names):
             return held_against.absent(wanted).lies_in(path)
         return held_against.unreadable(error.strerror)
     try:
-        return _opened(look, path, wanted, names).lies_in(path, os.fstat(look))
+        return _opened(look, path, wanted, names, beat).lies_in(path, os.fstat(look))
     except walk.Refused as error:
         return held_against.unreadable(error.detail or error.reason)
     except OSError as error:
@@ -76,7 +76,7 @@ def _in_folder(folder, name, path, wanted, names):
         os.close(look)
 
 
-def _opened(look, path, wanted, names):
+def _opened(look, path, wanted, names, beat):
     there = os.fstat(look)
     identity = dict(inodes.values(there), path=path)
     if stat.S_ISLNK(there.st_mode):
@@ -86,7 +86,8 @@ def _opened(look, path, wanted, names):
         return _not_a_file(held_against.SPECIAL, "is a %s" % kind_of(there.st_mode), identity, wanted)
     found = facts_of(there, wanted, names)
     if "sha256" in wanted or held_against.is_unwanted(wanted):
-        found["sha256"] = identity["sha256"] = _hash(look, there, wanted.get("size", there.st_size))
+        size = wanted.get("size", there.st_size if "sha256" in wanted else None)
+        found["sha256"] = identity["sha256"] = _hash(look, there, size, beat)
     if held_against.is_unwanted(wanted):
         return held_against.unexpected(identity)
     error = "" if there.st_nlink == 1 else "has %d names" % there.st_nlink
@@ -110,7 +111,7 @@ def facts_of(there, wanted, names):
     }
 
 
-def _hash(look, before, size):
+def _hash(look, before, size, beat):
     """The hash of a file that holds still; empty for one that is large and has another size than the declared one."""
     if before.st_size > HASHED and before.st_size != size:
         return ""
@@ -119,6 +120,7 @@ def _hash(look, before, size):
         digest = hashlib.sha256()
         for chunk in iter(lambda: os.read(fd, CHUNK), b""):
             digest.update(chunk)
+            beat()
         after = os.fstat(fd)
     finally:
         os.close(fd)

@@ -9,15 +9,22 @@ import re
 from .. import frames, redact
 from ..files import plain, walk
 from ..host import accounts, tools
-from . import held_against
+from . import drift_files, held_against
 
 CONFIGURATION = ("/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d/*.conf")
 USUAL = ".ssh/authorized_keys .ssh/authorized_keys2"
-NAMED = re.compile(rb"^\s*AuthorizedKeysFile\b", re.I | re.M)
-KEY = re.compile(
-    r"^(?P<options>(?:[^\s\"]|\"(?:\\.|[^\"\\])*\")+\s+)??(?P<kind>(?:ssh|ecdsa|sk)-[A-Za-z0-9@.-]+)\s+(?P<key>[A-Za-z0-9+/]+=*)"
-    r"(?:\s+(?P<comment>.*))?$"
+NAMED = re.compile(
+    rb"^\s*(?:AuthorizedKeysFile\b"
+    rb"|Include\b(?![ \t]*=?[ \t]*\"?/etc/ssh/sshd_config\.d/\*\.conf\"?[ \t\r]*(?:#.*)?$))",
+    re.I | re.M,
 )
+"""What says where keys lie, or may say so in a file that is not looked at here."""
+KEY = re.compile(
+    r"^(?P<options>(?:\\\"|\\(?!\")|[^\s\"\\]|\"(?:\\\"|\\(?!\")|[^\"\\])*\")+\s+)??"
+    r"(?P<kind>(?:ssh|ecdsa|sk)-[A-Za-z0-9@.-]+)\s+(?P<key>[A-Za-z0-9+/]+=*)(?:\s+(?P<comment>.*))?$"
+)
+"""As sshd reads a line: a backslash lets a quote be part of a value, and is itself one where no quote follows."""
+TOKEN = re.compile(r"%([%huU])")
 MOST = 100
 """Keys that are told; all are compared."""
 LIMIT = 20
@@ -47,7 +54,7 @@ def look(items, out=None):
 
 def _look_at(item, user, elsewhere):
     if user is None:
-        return held_against.Found(held_against.MISSING, {"keys": []}, ["keys"], error="the host has no such user")
+        return _nobody(item["wanted"])
     try:
         paths = files_of(user, elsewhere)
         found = [(path, *read(path)) for path in paths]
@@ -58,10 +65,22 @@ def _look_at(item, user, elsewhere):
     return _compare(item["wanted"], found)
 
 
+def _nobody(wanted):
+    """Whoever is not there has no keys; where other services may know him, that is not known."""
+    if accounts.others("passwd"):
+        return held_against.unreadable("not among the host's own users; nsswitch.conf asks other services too")
+    if not wanted.get("keys"):
+        return held_against.Found()
+    return held_against.Found(held_against.MISSING, {"keys": []}, ["keys"], error="the host has no such user")
+
+
 def _compare(wanted, found):
     (path, there, data), others = found[0], found[1:]
     present = keys(b"\n".join([data, *(more for _, _, more in others)]))
-    declared = keys("\n".join(wanted.get("keys", [])).encode("utf-8", "surrogateescape"))
+    lines = [line for line in wanted.get("keys", []) if line.strip() and not line.startswith("#")]
+    declared = [key for line in lines for key in keys(frames.raw(line))]
+    if len(declared) != len(lines):
+        return held_against.unreadable("a declared line is no key as sshd would understand it")
     terms = {key.terms for key in present}
     lacks = [key for key in declared if key.terms not in terms]
     extra = [key for key in present if key.terms not in {key.terms for key in declared}]
@@ -81,9 +100,9 @@ def _compare(wanted, found):
 def keys(data):
     """The keys of such a file; a line that sshd would not understand is none."""
     found = []
-    for line in frames.text(data).splitlines():
-        match = KEY.match(line.strip())
-        if match and not line.lstrip().startswith("#"):
+    for line in map(str.strip, frames.text(data).split("\n")):  # sshd knows no other end of a line
+        match = None if line.startswith("#") else KEY.match(line)
+        if match:
             try:
                 found.append(Key(match))
             except (binascii.Error, ValueError):
@@ -93,13 +112,10 @@ def keys(data):
 
 def files_of(user, elsewhere):
     """Where sshd looks for a user's keys. Raises OSError when its configuration cannot be told."""
-    words = _told_by_sshd(user.name) if elsewhere else USUAL
-    paths = []
-    for word in words.split():
-        if word.lower() != "none":
-            for token, value in (("%%", "%"), ("%h", user.home), ("%u", user.name), ("%U", str(user.uid))):
-                word = word.replace(token, value)
-            paths.append(word if word.startswith("/") else user.home.rstrip("/") + "/" + word)
+    words = (_told_by_sshd(user.name) if elsewhere else USUAL).split()
+    values = {"%": "%", "h": user.home, "u": user.name, "U": str(user.uid)}
+    told = [TOKEN.sub(lambda found: values[found.group(1)], word) for word in words if word.lower() != "none"]
+    paths = [word if word.startswith("/") else user.home.rstrip("/") + "/" + word for word in told]
     if not paths:
         raise OSError("sshd looks for keys in no file")
     return paths
@@ -110,7 +126,9 @@ def _told(some):
 
 
 def read(path):
-    """(stat result or None, bytes) of a file of keys; Refused as `plain.read`."""
+    """(stat result or None, bytes) of a file of keys; Refused as `plain.read`, also where it may never answer."""
+    if drift_files.is_below(frames.raw(path), drift_files.places_that_may_not_answer()):
+        raise walk.Refused(plain.UNREADABLE, "lies on a file system that another machine or process answers for")
     try:
         return plain.read(path)
     except FileNotFoundError:

@@ -46,12 +46,14 @@ def _compare(wanted, row):
     if row is None:
         return held_against.absent(wanted)
     if held_against.is_unwanted(wanted):
-        return held_against.unexpected(row)
+        return held_against.unexpected(dict(row, device=redact.redact(row["device"])))
     device, options = wanted.get("device"), wanted.get("options", [])
+    is_same = bool(device) and _same_device(device, row["device"])
+    row = dict(row, device=redact.redact(row["device"]))  # the address of some holds a password
     lacks = [option for option in options if not _has(row["options"], option)]
     found = {
         "state": held_against.PRESENT,
-        "device": device if device and _same_device(device, row["device"]) else row["device"],
+        "device": device if is_same else row["device"],
         "fs_type": row["fs_type"],
         "options": row["options"] if lacks else options,
     }

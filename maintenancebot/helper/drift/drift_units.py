@@ -14,6 +14,7 @@ LIMIT = 60
 
 FIXED = ("static", "indirect", "generated", "transient")
 """States of a unit file in which there is nothing to switch on or off."""
+TEMPLATE = "a template has no state of its own: declare its instances, such as getty@tty1.service"
 ENABLED = ("enabled", "alias")
 ACTIVE = ("active", "reloading", "refreshing")
 
@@ -23,8 +24,17 @@ def look(items, out=None):
     program = tools.find("systemctl")
     if program is None or not os.path.isdir("/run/systemd/system"):
         return [held_against.not_applicable("systemd does not run here") for _ in items]
-    units, error = shown(program, [unit_of(item["name"]) for item in items], out)
-    return [_compare(item["wanted"], units.get(unit_of(item["name"])), error) for item in items]
+    names = [unit_of(item["name"]) for item in items]
+    units, error = shown(program, [name for name in names if not is_template(name)], out)
+    return [
+        _compare(item["wanted"], units.get(name), TEMPLATE if is_template(name) else error)
+        for item, name in zip(items, names)  # noqa: B905  strict is not in Python 3.6
+    ]
+
+
+def is_template(name):
+    """Whether a unit's name stands for instances; systemctl, asked for it among others, tells of none of them."""
+    return "@." in name
 
 
 def unit_of(name):

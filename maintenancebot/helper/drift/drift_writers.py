@@ -41,7 +41,10 @@ def _changed_at(item, found):
     if item["kind"] != "package":
         return found.at
     lists = glob.glob("%s/%s.list" % (INFO, item["name"])) + glob.glob("%s/%s:*.list" % (INFO, item["name"]))
-    return max((int(os.stat(path).st_mtime) for path in lists), default=None)
+    try:
+        return max((int(os.stat(path).st_mtime) for path in lists), default=None)
+    except OSError:  # removed in this very moment
+        return None
 
 
 def _processes(found):

@@ -1,6 +1,7 @@
 """Which services of systemd ran for a while at a time: those that timers start are the other tools of a host."""
 
 import os
+import re
 import time
 
 from .. import frames
@@ -8,6 +9,7 @@ from ..host import tools
 from . import drift_units
 
 PROPERTIES = ("Id", "ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic")
+NUMBER = re.compile(r"[0-9]{1,18}$")
 SLACK = 1
 """Times of files come here in whole seconds, rounded down."""
 LIMIT = 30
@@ -32,8 +34,9 @@ def spans(text, boot):
     """(begin, end, unit) of each run that ended, in epoch seconds, the shortest first; systemd counts from `boot`."""
     found = []
     for unit in drift_units.parse(text):
-        begin, end = (int(unit.get(name) or 0) / 1e6 for name in PROPERTIES[1:])
-        if 0 < begin <= end:
+        told = [unit.get(name, "") for name in PROPERTIES[1:]]
+        begin, end = (int(one) / 1e6 if NUMBER.match(one) else 0 for one in told)
+        if 0 < begin <= end and unit.get("Id"):
             found.append((boot + begin, boot + end, unit["Id"]))
     return sorted(found, key=lambda span: span[1] - span[0])
 

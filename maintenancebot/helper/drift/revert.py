@@ -253,4 +253,6 @@ def _exists(fd):
 
 
 def _age(one):
-    return time.time() - os.stat(RECORD, dir_fd=one.fd).st_mtime
+    """Seconds since it was settled; without a record, since whoever would have armed it was killed."""
+    found = os.stat(RECORD, dir_fd=one.fd) if _exists(one.fd) else os.fstat(one.fd)
+    return time.time() - found.st_mtime

@@ -9,11 +9,12 @@ import re
 from ..files import walk
 from . import validators, well
 
-SSHD = re.compile(r"/etc/ssh/sshd_config(\.d/.+)?")
+SSHD = re.compile(r"(?:/usr)?/etc/ssh/(?!ssh_host_|ssh_config|ssh_known_hosts|sshrc$|moduli$).+")
+"""Files that sshd reads at its start, also as `Include`; what others of these are, nobody can tell by their names."""
 SSHD_UNITS = ("ssh.service", "sshd.service")
 SSHD_SOCKETS = ("ssh.socket", "sshd.socket")
 AT_LOGIN = re.compile(
-    r"/etc/(pam\.conf|pam\.d/.+|security/.+|sudoers(\.d/.+)?|doas\.conf|login\.defs|securetty|nologin|shells|environment"
+    r"/etc/(pam\.conf|pam\.d/.+|security/.+|sudo[^/]*(/.+)?|doas\.conf|login\.defs|securetty|nologin|shells|environment"
     r"|profile(\.d/.+)?|bash.+|zsh.+|nsswitch\.conf|krb5\.conf(\.d/.+)?|hosts(\.allow|\.deny)?|resolv\.conf"
     r"|ld\.so\.preload|ssh/(?!ssh_host_)[^/]+|polkit-1/.+)|/usr/lib/pam\.d/.+|.*/(\.ssh/.+|\.(bash|zsh)[^/]*|\.profile)"
 )
@@ -31,10 +32,11 @@ def unit_for(change, way):
         return asked["reload"]
     if way.path.startswith(ONLY_AT_BOOT):
         raise walk.Refused("needs_reload", "a login would not try it before the next boot; this is a person's")
-    unit = asked["reload"] or (_sshd() if SSHD.fullmatch(way.path) else "")
+    is_sshds = asked["kind"] != "keys" and SSHD.fullmatch(way.path)
+    unit = asked["reload"] or (_sshd() if is_sshds else "")
     if unit and not _runs(unit):
         raise walk.Refused("needs_reload", "%s does not run, so that a login would not try it" % unit)
-    if unit or SSHD.fullmatch(way.path) or (asked["kind"] == "keys" or AT_LOGIN.fullmatch(way.path)):
+    if unit or is_sshds or (asked["kind"] == "keys" or AT_LOGIN.fullmatch(way.path)):
         return unit
     raise walk.Refused("needs_reload", "a login would not try it before the next boot: declare `reload`")
 

@@ -127,7 +127,7 @@ def _dress(part, _change, _args):
         finally:
             os.close(look)
         try:
-            dressing.dress(fd, part["dress"])
+            dressing.dress(fd, part["dress"], part.get("attributes"))
         finally:
             os.close(fd)
     finally:

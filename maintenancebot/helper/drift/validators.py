@@ -32,8 +32,8 @@ UNIT_FILE = re.compile(
     r"/.*/systemd/system/([^/]+\.(?:service|socket|timer|mount|automount|path|slice|target|swap))(\.d/[^/]+\.conf)?"
 )
 RULES = (
-    (r"/etc/ssh/sshd_config(\.d/.+)?", ("sshd", "-t")),
-    (r"/etc/sudoers(\.d/.+)?", ("visudo", "-c")),
+    (r"(?:/usr)?/etc/ssh/(?!ssh_host_|ssh_config|ssh_known_hosts|sshrc$|moduli$).+", ("sshd", "-t")),
+    (r"/etc/sudo[^/]*(/.+)?", ("visudo", "-c")),
     (r"/etc/nginx/.+", ("nginx", "-t", "-q")),
     (r"/etc/apache2/.+", ("apache2ctl", "configtest")),
     (r"/etc/httpd/.+", ("httpd", "-t")),
@@ -56,9 +56,14 @@ def fault(kind, way, out):
     """
     if way.path is None:
         return ""
-    told = cron_lines.fault(kind, way.path, way.content)
-    words = next((words for pattern, words in RULES if re.fullmatch(pattern, way.path, re.S)), None) or _of_unit(way)
+    told = cron_lines.fault(kind, way.path, way.content) if cron_lines.is_one(kind, way.path) else ""
+    words = _words(way) if kind != "keys" else None  # no program's configuration, wherever they lie
     return redact.redact(told or (_checked(way, words, out) if words else ""))
+
+
+def _words(way):
+    found = (words for pattern, words in RULES if re.fullmatch(pattern, way.path, re.S))
+    return next(found, None) or _of_unit(way)
 
 
 def is_of_systemd(path):

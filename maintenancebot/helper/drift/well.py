@@ -30,9 +30,9 @@ def reload(unit, out, restart=False):
     was = look(unit)
     if not was:
         return "%s: systemd does not answer" % unit
-    if was["ActiveState"] not in UP:
+    if was.get("ActiveState") not in UP:
         return ""
-    verb = "reload" if was["CanReload"] == "yes" and not restart else "restart"
+    verb = "reload" if was.get("CanReload") == "yes" and not restart else "restart"
     answer = tools.run([tools.find("systemctl"), "--no-ask-password", verb, "--", unit], out=out, limit=LIMIT)
     if not answer.ok:
         return "%s of %s: %s" % (verb, unit, answer.error())
@@ -46,7 +46,8 @@ def watch(unit, was=None):
     while True:
         now, at = look(unit), time.monotonic()
         state = now.get("ActiveState", "unknown")
-        restarted = was is not None and now.get("NRestarts") != was["NRestarts"]
+        # Older versions of systemd do not count the restarts, and kinds other than services have none.
+        restarted = was is not None and now.get("NRestarts") != was.get("NRestarts")
         if state in UP and not restarted:
             settled = settled or at
             if at - settled >= SETTLE_SECONDS or now.get("Type") == "oneshot":

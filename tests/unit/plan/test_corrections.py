@@ -116,6 +116,9 @@ def test_a_hash_without_content_is_reported_and_its_mode_corrected():
     made = plan(task(item), differs(item))
     assert made.facts["drifted"][0]["note"] == "the baseline has a hash of it and no content"
     assert plan(task(item), differs(item, {**WANTED, "mode": "0666"}, keys=["mode"])).changes
+    bare = motd(content=None, wanted={"state": "present", "mode": "0644"})
+    made = plan(task(bare), differs(bare, {"state": "absent"}, "missing", ["state"]))
+    assert made.facts["drifted"][0]["note"] == "the baseline has no content"
 
 
 def test_of_a_package_only_the_hold_is_corrected():
@@ -140,6 +143,12 @@ def test_other_kinds_are_never_corrected(kind):
         Item(ItemKind.FILE, "/etc/ssh/sshd_config", {}),
         Item(ItemKind.FILE, "/etc/ssh/sshd_config.d/10-x.conf", {}),
         Item(ItemKind.FILE, "/etc/sudoers.d/bot", {}),
+        Item(ItemKind.FILE, "/etc/sudo.conf", {}),
+        Item(ItemKind.FILE, "/etc/authselect/custom/ours/system-auth", {}),
+        Item(ItemKind.FILE, "/etc/crypto-policies/config", {}),
+        Item(ItemKind.FILE, "/etc/shorewall/rules", {}),
+        Item(ItemKind.SERVICE, "shorewall.service", {}),
+        Item(ItemKind.SERVICE, "ifup@eth0.service", {}),
         Item(ItemKind.FILE, "/etc/pam.d/sshd", {}),
         Item(ItemKind.FILE, "/etc/nftables.conf", {}),
         Item(ItemKind.FILE, "/etc/network/interfaces", {}),
@@ -184,3 +193,18 @@ def plan_of(item):
 )
 def test_what_cannot_lock_out_needs_no_second_login(item):
     assert not can_lock_out(item, "bot")
+
+
+@pytest.mark.parametrize(
+    ("path", "lockout"),
+    [
+        ("/etc/ssh/authorized_keys", True),
+        ("/etc/ssh/authorized_keys.d/ann", False),
+        ("/srv/sftp/a/.ssh/authorized_keys", False),
+        ("/home/ann/.ssh/authorized_keys", False),
+    ],
+)
+def test_the_keys_of_all_in_one_file_can_lock_everybody_out_whoever_is_named(path, lockout):
+    item = Item(ItemKind.KEYS, "ann", {"keys": ["k"], "exclusive": True}, Correct.SAFE)
+    (change,) = plan(task(item), differs(item, identity={"path": path, "ino": 7})).changes
+    assert change.object["lockout"] is lockout

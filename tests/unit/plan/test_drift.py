@@ -67,6 +67,16 @@ def test_what_cannot_be_read_is_unknown_and_what_does_not_apply_is_neither():
     assert verdict(made) == (State.NOTHING, Reason.AS_DECLARED)
     assert made.detail == "2 items; 1 not applicable"
     assert verdict(plan(task(one), differs(one, {}, "not_applicable", ()))) == (State.NOTHING, Reason.NOT_APPLICABLE)
+    assert made.facts["not_applicable"] == [two.id]
+
+
+def test_what_has_no_row_is_named_all_the_same():
+    items = [motd(name=f"/etc/{number:03}", correct=Correct.NEVER) for number in range(102)]
+    made = plan(task(*items), *[differs(one) for one in items])
+    assert len(made.facts["drifted"]) == 100
+    assert made.facts["beyond"] == [
+        {"item": one.id, "as": "drifted", "state": "differs", "explained": {"by": ""}} for one in items[100:]
+    ]
 
 
 def test_a_correction_beside_what_is_only_reported_stays_a_failure():
@@ -175,6 +185,25 @@ def test_an_upgrade_of_ours_explains_its_package_and_a_correction_explains_nothi
     found = differs(package, {"version": "1.24"}, keys=["version"])
     assert explained(package, found, own=(upgrade,)) == "own"
     assert explained(package, found, own=(replace(upgrade, name="nginx-common=1.24"),)) == ""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "state", "key"),
+    [({"state": "absent"}, "unexpected", "state"), ({"state": "installed", "held": True}, "differs", "held")],
+)
+def test_an_upgrade_of_ours_explains_neither_that_a_package_is_there_nor_that_no_hold_is(wanted, state, key):
+    package = Item(ItemKind.PACKAGE, "nginx", wanted)
+    upgrade = OwnChange("upgrade_package", "nginx=1.24", NOW, "r1")
+    assert explained(package, differs(package, {}, state, (key,)), own=(upgrade,)) == ""
+
+
+@pytest.mark.parametrize("name", ["/etc/motd", "/var/spool/cron/crontabs/ann"])
+def test_a_restore_of_ours_does_not_explain_that_the_file_is_gone_again(name):
+    item = motd(name=name) if name == "/etc/motd" else Item(ItemKind.CRONTAB, "ann", WANTED)
+    own = OwnChange(Action.RESTORE_FILE.value, name, NOW - timedelta(days=60), "r1")
+    there = {"identity": {"path": name}, "writers": {"at": None}}
+    assert explained(item, differs(item, {}, "missing", ("state",), **there), own=(own,)) == ""
+    assert explained(item, differs(item, **there), own=(own,)) == "own"
     item = motd()
     own = OwnChange("correct_file", item.id, NOW, "r1")
     assert explained(item, differs(item), own=(own,)) == ""

@@ -18,6 +18,8 @@ def test_plan_and_host_have_the_same_rules() -> None:
     [
         ("/etc/ssh/sshd_config", "", True),
         ("/etc/sudoers.d/ops", "", True),
+        ("/etc/sudo.conf", "", True),
+        ("/etc/ssh/ours/x.conf", "", True),
         ("/root/.bash_profile", "", True),
         ("/etc/ssh/ssh_host_rsa_key", "", False),
         ("/etc/nftables.conf", "", False),

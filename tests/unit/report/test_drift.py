@@ -38,8 +38,8 @@ def row(item: str, sha256: str = "bb", state: str = "differs", by: str = "") -> 
     }
 
 
-def host(name: str, *made: str, **rows: list[dict[str, Any]]) -> HostReport:
-    facts = {"items": 2, "matches": 0, **{kind: rows.get(kind, []) for kind in drift.KINDS}}
+def host(name: str, *made: str, **rows: list[Any]) -> HostReport:
+    facts = {"items": 2, "matches": 0, **{kind: [] for kind in drift.KINDS}, **rows}
     changes = tuple(
         ChangeReport(Change(item, "drift", Action.CORRECT_FILE, item, {}, Undo.TRASH), State.DONE) for item in made
     )
@@ -53,6 +53,19 @@ def fleet(*hosts: HostReport) -> list[dict[str, Any]]:
 
 def lines(*hosts: HostReport, verbose: bool = False) -> list[str]:
     return list(drift.lines({drift.KEY: fleet(*hosts)}, verbose=verbose))
+
+
+def test_what_is_beyond_the_rows_of_a_host_is_not_said_to_be_as_declared() -> None:
+    short = {"item": ISSUE, "as": "drifted", "state": "missing", "explained": {"by": ""}}
+    found = fleet(host("a", beyond=[short]), host("b"))
+    (issue,) = found
+    assert (issue["item"], issue["hosts"], issue["as_declared"]) == (ISSUE, 2, 1)
+    assert lines(host("a", beyond=[short]), host("b")) == [f"{ISSUE}: 1 of 2 hosts differ: a (missing)"]
+
+
+def test_a_host_for_which_an_item_is_not_applicable_is_not_said_to_be_as_declared() -> None:
+    (motd,) = fleet(host("a", drifted=[row(MOTD)]), host("b", not_applicable=[MOTD]), host("c"))
+    assert (motd["hosts"], motd["as_declared"]) == (2, 1)
 
 
 def test_hosts_of_one_value_stand_together_and_the_odd_one_out_first() -> None:

@@ -72,6 +72,12 @@ files:
         ("services: [{name: cron.service, enabled: true}]", "service:cron.service", {"enabled": True}),
         ("services: [{name: apt-daily.timer, masked: true}]", "service:apt-daily.timer", {"masked": True}),
         ("sysctl: [{name: net.ipv4.ip_forward, value: 0}]", "sysctl:net.ipv4.ip_forward", {"value": "0"}),
+        ("sysctl: [{name: net/ipv4/ip_forward, value: 0}]", "sysctl:net.ipv4.ip_forward", {"value": "0"}),
+        (
+            "sysctl: [{name: net/ipv4/conf/eth0.1/rp_filter, value: 1}]",
+            "sysctl:net.ipv4.conf.eth0/1.rp_filter",
+            {"value": "1"},
+        ),
         (
             "users: [{name: ops, uid: 1000, groups: [sudo, adm], shell: /bin/bash, locked: true}]",
             "user:ops",
@@ -181,11 +187,29 @@ def test_only_yaml_files_of_the_folder_itself_are_baselines(folder: Folder) -> N
             "services: [{name: a.service, masked: true, active: true}]",
             "2:12: services[0]: a masked unit is neither enabled nor active",
         ),
+        (
+            'files: [{path: /x, owner: "4294967295"}]',
+            "2:27: files[0].owner: '4294967295' is no number of a user or group; write one of at most 4294967294",
+        ),
+        ("files: [{path: /x, content: }]", "2:9: files[0]: `content` has no value; write one, or remove the key"),
+        ("users: [{name: bob, uid: ~}]", "2:9: users[0]: `uid` has no value; write one, or remove the key"),
         ("packages: [{name: -o}]", "2:19: packages[0].name: '-o' is not the name of a package"),
         ("users: [{name: '-x'}]", "2:16: users[0].name: '-x' is not the name of a user or group"),
         ("sysctl: [{name: ../etc, value: 1}]", "2:17: sysctl[0].name: '../etc' is not a value of the kernel"),
         ("sysctl: [{name: a.b, value: true}]", "2:29: sysctl[0].value: true is not a text; write"),
         ("keys: [{user: ops, keys: []}]", "2:8: keys[0]: no key is declared; write at least one, or `exclusive: true`"),
+        (
+            "keys: [{user: ops, keys: ['# ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA ops']}]",
+            "2:27: keys[0].keys[0]: '# ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA ops' is not the line of a public key",
+        ),
+        (
+            "keys: [{user: ops, keys: ['no-pty, no-x ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA']}]",
+            "2:27: keys[0].keys[0]: 'no-pty, no-x ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA' is not the line of a public",
+        ),
+        (
+            "keys: [{user: ops, keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5A]}]",
+            "2:27: keys[0].keys[0]: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5A' is not the line of a public key",
+        ),
         ("keys: [{user: ops, keys: [AAAA]}]", "2:27: keys[0].keys[0]: 'AAAA' is not the line of a public key"),
         (
             "keys: [{user: ops, keys: ['-----BEGIN OPENSSH PRIVATE KEY-----']}]",
@@ -274,6 +298,11 @@ def test_a_pipe_does_not_hold_up_the_loading(folder: Folder) -> None:
     assert folder.faults("files: [{path: /x, source: pipe}]\n") == [
         "web.yaml:2:9: 'pipe' is no regular file; name a file"
     ]
+
+
+def test_a_pipe_among_the_baselines_does_not_hold_up_the_loading(folder: Folder) -> None:
+    os.mkfifo(folder.path / "pipe.yaml")
+    assert folder.faults() == ["pipe.yaml: this is no regular file; remove it, or give it another name"]
 
 
 def test_a_content_of_more_than_a_mebibyte_is_refused(folder: Folder) -> None:

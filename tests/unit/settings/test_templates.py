@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from maintenancebot.model import Host
 from maintenancebot.settings import templates
 from maintenancebot.settings.refused import RefusedError
 from tests.unit.settings.baselines import WEB
@@ -69,6 +70,40 @@ def test_a_text_taken_literally_comes_back(text: str) -> None:
 def test_neither_time_nor_chance_nor_environment_can_be_asked(text: str) -> None:
     with pytest.raises(RefusedError):
         templates.render(text, templates.variables(WEB))
+
+
+@pytest.mark.parametrize("key", ["items", "keys", "pop", "update"])
+def test_a_label_may_be_called_as_a_method_of_mappings(key: str) -> None:
+    host = Host("web-1", "10.0.0.1", labels=((key, "fra"),))
+    text = "{{ labels.KEY }} {{ labels['KEY'] }}".replace("KEY", key)
+    assert templates.render(text, templates.variables(host)) == "fra fra"
+
+
+def test_all_labels_can_be_gone_through() -> None:
+    text = "{% for key, value in labels.items() %}{{ key }}={{ value }}{% endfor %}"
+    assert templates.render(text, templates.variables(WEB)) == "rack=a1"
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ host.name.upper }}", "{{ host.groups | map('upper') }}", "{{ labels.items }}", "{{ cycler }}"]
+)
+def test_what_is_no_value_is_refused_and_not_told_by_its_address(text: str) -> None:
+    with pytest.raises(RefusedError, match="an expression came to no value, but to a ") as caught:
+        templates.render(text, templates.variables(WEB))
+    assert "add `()` after a method" in caught.value.instead
+
+
+def test_half_a_character_is_refused() -> None:
+    with pytest.raises(RefusedError, match="the template cannot be filled in: 'utf-8' codec"):
+        templates.render(r"{{ '\ud800' }}", templates.variables(WEB))
+
+
+@pytest.mark.parametrize("key", ["cloud", "timezone"])
+def test_what_the_inventory_does_not_say_of_a_host_is_no_empty_text(key: str) -> None:
+    bare = templates.variables(Host("web-1", "10.0.0.1"))
+    with pytest.raises(RefusedError, match=f"there is no `host.{key}`"):
+        templates.render(f"{{{{ host.{key} }}}}", bare)
+    assert templates.render(f"{{{{ host.{key} | default('none') }}}}", bare) == "none"
 
 
 def test_a_line_with_nothing_but_a_tag_leaves_no_line() -> None:

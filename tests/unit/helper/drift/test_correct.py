@@ -15,6 +15,7 @@ import pytest
 from maintenancebot.helper import frames
 from maintenancebot.helper.drift import (
     correct,
+    correct_files,
     correct_units,
     drift,
     held_against,
@@ -90,7 +91,9 @@ class Case:
         return {**made, "object": {**asked, "found": found.found, "identity": found.identity}}
 
     def correct(self, change: dict, content: bytes = NEW) -> dict:
-        args = {"content": base64.b64encode(content).decode(), "revert_seconds": 60, "keep_days": 30}
+        args: dict[str, Any] = {"revert_seconds": 60, "keep_days": 30}
+        if "sha256" in change["object"]["wanted"]:
+            args["content"] = base64.b64encode(content).decode()
         (made,) = correct.correct({"changes": [change], "args": args, "run": "r"}, Asked(lambda: self.login()))
         return made
 
@@ -399,6 +402,54 @@ def test_settled_records_are_forgotten_after_a_week(case: Case) -> None:
     os.utime(record, (0, 0))
     revert.settle(Gathered())
     assert not record.parent.exists()
+
+
+def test_a_way_back_whose_record_was_never_written_hinders_nothing(case: Case) -> None:
+    left = "f" * 16
+    os.close(revert._folder(left))  # killed right there
+    assert correct.recall({**case.change(), "id": left})["reason"] == "not_started"
+    assert verdict(case.correct(case.change())) == ("done", "verified")
+    folder = case.host.home / "maintenancebot" / "reverts" / left
+    os.utime(folder, (0, 0))
+    revert.settle(Gathered())
+    assert not folder.exists()
+
+
+CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
+
+
+def test_a_program_keeps_its_capabilities(case: Case) -> None:
+    os.setxattr(case.path, "security.capability", CAPABILITY)
+    wanted = {"state": "present", "mode": "0750"}
+    assert verdict(case.correct(case.change(wanted=wanted))) == ("done", "verified")
+    assert os.getxattr(case.path, "security.capability") == CAPABILITY
+    wanted = {"state": "present", "sha256": hashlib.sha256(NEW).hexdigest(), "size": len(NEW)}
+    assert verdict(case.correct(case.change(2, wanted=wanted))) == ("done", "verified")
+    assert os.getxattr(case.path, "security.capability") == CAPABILITY
+
+
+def test_an_owner_that_is_taken_back_has_the_capabilities_again(case: Case) -> None:
+    os.setxattr(case.path, "security.capability", CAPABILITY)
+    seen: list[list[str]] = []
+
+    def refused() -> dict:
+        seen.append(os.listxattr(case.path))
+        return {"ok": False}
+
+    case.login = refused
+    change = case.change(wanted={"state": "present", "owner": "1234"})
+    assert verdict(case.correct(change)) == ("failed", "reverted")
+    assert "security.capability" not in seen[0], "a new owner does not inherit them"
+    assert os.getxattr(case.path, "security.capability") == CAPABILITY
+
+
+def test_a_large_file_is_not_read_for_another_mode(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(self: correct_files.Dressed) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(correct_files.Dressed, "content", property(read))
+    change = case.change(wanted={"state": "present", "mode": "0604"})
+    assert verdict(case.correct(change)) == ("done", "verified")
 
 
 def test_no_service_hears_of_a_correction_that_was_not_made(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,6 +185,17 @@ class Programs:
         return tools.Answer(int(words[0] == self.fails), b"", b"no\n", False, False)
 
 
+@pytest.mark.parametrize("more", ["", "CanReload=yes\n"])
+def test_a_unit_whose_restarts_are_not_counted_is_reloaded(monkeypatch: pytest.MonkeyPatch, more: str) -> None:
+    def run(argv: list[str], **_: Any) -> tools.Answer:
+        return tools.Answer(0, f"ActiveState=active\nSubState=mounted\n{more}".encode(), b"", False, False)
+
+    monkeypatch.setattr(tools, "find", lambda name: name)
+    monkeypatch.setattr(tools, "run", run)
+    monkeypatch.setattr(well, "SETTLE_SECONDS", 0)
+    assert well.reload("srv.mount", None) == ""
+
+
 def unit(wanted: dict[str, bool], found: dict[str, bool]) -> dict[str, Any]:
     asked = {"kind": "service", "name": "app", "wanted": wanted, "found": found, "identity": found, "lockout": False}
     return {"id": "c" * 16, "object": asked}

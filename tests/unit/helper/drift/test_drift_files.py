@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -143,6 +144,21 @@ def test_a_large_file_of_another_size_is_not_read(host: SmallHost) -> None:
     assert (found["differs"], found["found"]["sha256"]) == (["sha256", "size"], "")
 
 
+def test_a_large_file_that_should_not_be_there_is_not_read(host: SmallHost) -> None:
+    path = host.file("large", b"")
+    os.truncate(path, drift_files.HASHED + 1)
+    found = one(host, path, state="absent")
+    assert (found["state"], found["identity"]["sha256"]) == ("unexpected", "")
+
+
+def test_a_file_that_takes_long_is_no_silence(host: SmallHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, doing = host.file("large", TEXT * 100), []
+    monkeypatch.setattr(drift_files, "CHUNK", 8)
+    monkeypatch.setattr(drift_files.walk, "ALIVE_SECONDS", 0)
+    drift_files.look([item(path, **content(TEXT))], SimpleNamespace(alive=doing.append))
+    assert doing.count("comparing files") > 100
+
+
 def test_without_root_what_cannot_be_read_is_unreadable(host: SmallHost) -> None:
     path = host.file("secret", TEXT, mode=0o600)
     for folder in (host.logs, host.base, host.base.parent):
@@ -220,6 +236,25 @@ class TestDiff:
         told = "\n".join(self.told(host, here.encode() + b"\nmore\n", b"Port 22\n"))
         assert told
         assert [secret for secret in secrets if secret[:20] in told or secret[-20:] in told] == []
+
+    @pytest.mark.parametrize("line", ["auth_pass {}", "pass\t{}", "BINDPW {}", "snmp community {}", 'secret "{}";'])
+    def test_a_secret_after_its_name_and_a_blank_is_not_told(self, host: SmallHost, line: str) -> None:
+        told = self.told(host, line.format("geheim").encode() + b"\nmore\n", b"Port 22\n")
+        assert "geheim" not in "\n".join(told)
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "proxy_pass http://app;",
+            "proxy_cache_bypass $http_upgrade;",
+            "PasswordAuthentication no",
+            "password requisite pam_pwquality.so",
+            "-password [success=1 default=ignore] pam_unix.so",
+            "passwd: files sss",
+        ],
+    )
+    def test_what_only_speaks_of_secrets_is_told(self, host: SmallHost, line: str) -> None:
+        assert f"-{line}" in self.told(host, line.encode() + b"\nmore\n", b"Port 22\n")
 
     def test_a_private_key_is_not_told_in_parts(self, host: SmallHost, tmp_path: Path) -> None:
         key = tmp_path / "key"

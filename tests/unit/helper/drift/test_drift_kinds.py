@@ -161,6 +161,23 @@ def test_many_units_are_asked_for_at_once_and_odd_names_never(monkeypatch: pytes
     assert all(shown["Id"] == name for name, shown in found.items())
 
 
+def test_a_template_among_units_spoils_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(argv: list[str], **_: Any) -> tools.Answer:
+        names = argv[argv.index("--") + 1 :]
+        if any("@." in name for name in names):
+            return tools.Answer(1, b"", b"Failed to get properties: Unit name getty@.service is ...", False, False)
+        told = "\n\n".join("\n".join(f"{key}={value}" for key, value in unit().items()) for _ in names)
+        return tools.Answer(0, told.encode(), b"", False, False)
+
+    monkeypatch.setattr(tools, "run", run)
+    monkeypatch.setattr(tools, "find", lambda _: "systemctl")
+    monkeypatch.setattr(drift_units.os.path, "isdir", lambda _: True)
+    items = [{"name": name, "wanted": {"enabled": True}} for name in ("a.service", "getty@.service", "b@c.service")]
+    found = drift_units.look(items)
+    assert [one.state for one in found] == ["", "unreadable", ""]
+    assert found[1].error.startswith("a template has no state of its own")
+
+
 def test_an_answer_about_other_units_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = tools.Answer(0, b"Id=a.service\n", b"", False, False)
     monkeypatch.setattr(tools, "run", lambda *_, **__: answer)
@@ -222,6 +239,7 @@ def mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mounts").write_text(
         "/dev/sda1 / ext4 rw,relatime,errors=remount-ro 0 0\n/dev/sdb1 /srv\\040data ext4 rw 0 0\n"
         "tmpfs /srv\\040data tmpfs rw,nosuid,noexec 0 0\n//nas/x /mnt cifs rw,password=hunter2secret 0 0\n"
+        "https://bob:hunter2secret@dav/x /dav fuse rw 0 0\n"
     )
     monkeypatch.setattr(drift_mounts, "TABLE", str(tmp_path / "mounts"))
 
@@ -248,6 +266,14 @@ def test_mounts(name: str, wanted: dict[str, Any], said: tuple[str, list[str]]) 
 def test_a_password_among_the_options_is_not_told() -> None:
     found = look("mount", "/mnt", options=["seal"])
     assert "hunter2" not in repr((found.found, found.identity))
+
+
+@pytest.mark.usefixtures("mounts")
+@pytest.mark.parametrize("wanted", [{"device": "https://dav/y"}, {"state": "absent"}])
+def test_a_password_in_the_address_of_a_device_is_not_told(wanted: dict[str, Any]) -> None:
+    found = look("mount", "/dav", **wanted)
+    assert found.state in ("differs", "unexpected")
+    assert "hunter2" not in repr((found.found, found.identity, found.error))
 
 
 def test_every_kind_has_a_module_that_looks() -> None:

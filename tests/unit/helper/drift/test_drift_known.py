@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from maintenancebot.helper.drift import drift, drift_writers, ran
+from maintenancebot.helper.drift import drift, drift_explained, drift_writers, ran
 from maintenancebot.helper.host import tools
 from maintenancebot.helper.packages import dpkg, managers, owners, owners_dpkg, owners_rpm, rpm_history
 from tests.lab.tools import wait_until
@@ -89,6 +89,21 @@ def test_what_an_upgrade_brought_is_explained(debian: Debian) -> None:
     at = int(debian.conf.stat().st_ctime)
     assert debian.explained() == {"by": "package", "package": "demo", "version": "1.1", "at": at}
     assert debian.explained(state="absent")["package"] == "demo"
+
+
+def test_what_an_upgrade_brought_is_explained_among_hundreds_of_others(debian: Debian) -> None:
+    debian.brought()
+    others = [item(f"/aaa/{number:03}", state="present") for number in range(300)]
+    assert scan(*others, item(debian.conf, **content(b"declared\n")))[-1]["explained"]["package"] == "demo"
+
+
+def test_without_old_digests_the_host_is_compared_all_the_same(debian: Debian, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(name: str, data: bytes = b"") -> object:
+        raise ValueError("[digital envelope routines] unsupported")
+
+    debian.brought()
+    monkeypatch.setattr(drift_explained.hashlib, "new", refused)
+    assert debian.explained() == {}
 
 
 def test_what_lies_there_since_the_first_installation_is_drift(debian: Debian) -> None:
@@ -237,6 +252,12 @@ def test_a_process_whose_script_names_it_is_told(host: SmallHost) -> None:
     assert [words for words in told if words.endswith(f"({process.pid}), whose script names it")]
 
 
+def test_a_time_that_systemd_does_not_tell_spoils_nothing() -> None:
+    told = "ExecMainStartTimestampMonotonic=%s\nExecMainExitTimestampMonotonic=3000000\n"
+    text = "Id=a.service\n" + told % "[not set]" + "\n" + told % 1000000 + "\nId=c.service\n" + told % 2000000
+    assert ran.spans(text, 1000) == [(1002.0, 1003.0, "c.service")]
+
+
 def test_services_that_ran_when_it_was_changed() -> None:
     rows = [("a.service", 100, 103), ("b.service", 200, 0), ("c.service", 0, 0), ("d.service", 101, 102)]
     text = "\n".join(
@@ -262,6 +283,15 @@ def test_a_packages_last_change_is_when_it_was_unpacked(tmp_path: Path, monkeypa
     os.utime(tmp_path / "demo:amd64.list", (5, 7))
     asked = [({"kind": "package", "name": name}, drift.held_against.Found("differs")) for name in ("demo", "none")]
     assert [told["at"] for told in drift_writers.of(asked, {})] == [7, None]
+
+
+def test_a_list_of_files_that_goes_away_meanwhile_spoils_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drift_writers, "INFO", str(tmp_path))
+    (tmp_path / "demo.list").symlink_to("gone")
+    asked = [({"kind": "package", "name": "demo"}, drift.held_against.Found("differs"))]
+    assert drift_writers.of(asked, {})[0]["at"] is None
 
 
 def test_five_hundred_items_cost_little(host: SmallHost) -> None:

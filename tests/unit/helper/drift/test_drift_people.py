@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from maintenancebot.helper.drift import drift_accounts, drift_crontabs, drift_keys
+from maintenancebot.helper.drift import drift_accounts, drift_crontabs, drift_files, drift_keys
 from maintenancebot.helper.host import accounts
+from maintenancebot.settings import baseline_values
 
 from .test_drift_kinds import look, verdict
 
@@ -111,6 +112,51 @@ def test_keys(people: Path, lines: list[str], wanted: dict[str, Any], said: tupl
     assert verdict("keys", "alice", **wanted) == said
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'environment="A=\x0b" {OTHER}',
+        f'environment="A=\x1c\x85" {OTHER}',
+        rf'command="a\\" x" {OTHER}',
+        rf'command="say \"a b\"" {OTHER}',
+    ],
+)
+def test_no_odd_option_hides_a_key_that_sshd_lets_in(people: Path, line: str) -> None:
+    keys_of(people, ONE, line)
+    assert verdict("keys", "alice", keys=[ONE], exclusive=True) == ("differs", ["exclusive"])
+
+
+def test_what_only_looks_like_a_line_of_its_own_lets_nobody_in(people: Path) -> None:
+    keys_of(people, f"# was:\x0c{ONE}")
+    assert verdict("keys", "alice", keys=[ONE]) == ("missing", ["keys"])
+
+
+@pytest.mark.parametrize("line", [f"no-pty, no-x11-forwarding {ONE}", "ssh-ed25519 AAAAC3NzaC1lZDI1N"])
+def test_a_declared_line_that_is_no_key_is_not_passed_over(people: Path, line: str) -> None:
+    keys_of(people, ONE, OTHER)
+    found = look("keys", "alice", keys=[ONE, line], exclusive=True)
+    assert (found.state, found.error) == ("unreadable", "a declared line is no key as sshd would understand it")
+
+
+def test_the_same_lines_are_keys_on_the_host_and_in_a_baseline() -> None:
+    assert drift_keys.KEY.pattern == baseline_values.KEY.pattern
+
+
+def test_whoever_another_service_may_know_is_not_said_to_be_missing(people: Path) -> None:
+    assert verdict("keys", "mallory", keys=[], exclusive=True) == ("", []), "who is not there has no keys"
+    (people / "SWITCH").write_text("passwd: files sss\n")
+    assert verdict("keys", "mallory", keys=[ONE]) == ("unreadable", [])
+
+
+def test_keys_on_a_file_system_that_may_never_answer_are_not_looked_at(
+    people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys_of(people, ONE)
+    row = {"type": "nfs4", "path": f"{people}/home".encode()}
+    monkeypatch.setattr(drift_files.facts, "mount_table", lambda: [row])
+    assert verdict("keys", "alice", keys=[ONE]) == ("unreadable", [])
+
+
 def test_keys_are_told_by_their_fingerprints_and_what_their_options_hide_is_not(people: Path) -> None:
     keys_of(people, f'command="run --password hunter2secret" {ONE} a\x1b[31m')
     found = look("keys", "alice", keys=[OTHER], exclusive=True)
@@ -136,6 +182,27 @@ def test_keys_where_sshd_looks_for_them(people: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(drift_keys, "_told_by_sshd", lambda name: f"{people}/keys %h/none" if name == "alice" else "")
     assert verdict("keys", "alice", keys=[ONE], exclusive=True) == ("", [])
     assert verdict("keys", "root", keys=[ONE]) == ("unreadable", [])
+
+
+@pytest.mark.parametrize(
+    ("text", "is_asked"),
+    [
+        ("Include /etc/ssh/sshd_config.d/*.conf\n", False),
+        ("Include /etc/ssh/sshd_config.d/*.conf # Debian's\r\n", False),
+        ("Include /etc/ssh/sshd_config.d/*.conf /etc/ssh/more\n", True),
+        ("include=more/*.conf\n", True),
+        ("# AuthorizedKeysFile /x\n", False),
+    ],
+)
+def test_sshd_is_asked_where_another_file_may_say_where_keys_lie(people: Path, text: str, is_asked: bool) -> None:
+    (people / "sshd_config").write_text(text)
+    assert drift_keys.is_configured() is is_asked
+
+
+def test_tokens_of_sshd_are_filled_in_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drift_keys, "_told_by_sshd", lambda name: "/keys/%%h-%u %h/x none")
+    user = SimpleNamespace(name="alice", home="/home/alice", uid=1000)
+    assert drift_keys.files_of(user, True) == ["/keys/%h-alice", "/home/alice/x"]
 
 
 def test_a_link_in_the_way_of_keys_is_not_followed(people: Path) -> None:

@@ -25,6 +25,7 @@ def unit_for(path: str | None, *, lockout: bool = True, reload: str = "", kind: 
 def test_sshd_takes_up_its_files_whether_that_is_declared_or_not(units: set[str]) -> None:
     assert unit_for("/etc/ssh/sshd_config") == "ssh.service"
     assert unit_for("/etc/ssh/sshd_config.d/x.conf") == "ssh.service"
+    assert unit_for("/etc/ssh/ours.conf") == unit_for("/etc/ssh/ours/x.conf") == "ssh.service"  # by an Include
     units.remove("ssh.service")
     assert unit_for("/etc/ssh/sshd_config") == ""  # each connection starts one of its own
     units.clear()
@@ -33,14 +34,24 @@ def test_sshd_takes_up_its_files_whether_that_is_declared_or_not(units: set[str]
 
 
 @pytest.mark.parametrize(
-    "path", ["/etc/pam.d/sshd", "/etc/sudoers", "/etc/sudoers.d/x", "/etc/nsswitch.conf", "/root/.bashrc"]
+    "path",
+    [
+        "/etc/ssh/ssh_config",
+        "/etc/ssh/sshrc",
+        "/etc/sudo.conf",
+        "/etc/pam.d/sshd",
+        "/etc/sudoers",
+        "/etc/sudoers.d/x",
+        "/etc/nsswitch.conf",
+        "/root/.bashrc",
+    ],
 )
 def test_what_each_login_reads_needs_no_unit(path: str) -> None:
     assert unit_for(path) == ""
 
 
 def test_keys_are_read_at_each_login_wherever_they_lie() -> None:
-    assert unit_for("/etc/keys/ops", kind="keys") == ""
+    assert unit_for("/etc/keys/ops", kind="keys") == unit_for("/etc/ssh/keys/ops", kind="keys") == ""
 
 
 @pytest.mark.parametrize(

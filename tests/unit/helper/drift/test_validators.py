@@ -50,6 +50,30 @@ def test_a_file_that_is_there_is_seen_as_it_would_be(checks: Checks) -> None:
     assert (checks.folder / "a").read_text() == "old\n"
 
 
+@pytest.mark.parametrize(
+    ("path", "program"),
+    [
+        ("/etc/ssh/sshd_config", "sshd"),
+        ("/etc/ssh/sshd_config.d/x.conf", "sshd"),
+        ("/etc/ssh/ours.conf", "sshd"),
+        ("/etc/ssh/ssh_config.d/x.conf", None),
+        ("/etc/ssh/ssh_host_rsa_key", None),
+        ("/etc/sudoers.d/x", "visudo"),
+        ("/etc/sudoers.local", "visudo"),
+        ("/etc/motd", None),
+    ],
+)
+def test_what_sshd_and_sudo_may_include_is_checked_by_them(path: str, program: str | None) -> None:
+    words = validators._words(SimpleNamespace(path=path, content=b""))
+    assert (words and words[0]) == program
+
+
+def test_keys_are_no_configuration_wherever_they_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validators, "_checked", lambda *_: "checked")
+    way = SimpleNamespace(path="/etc/ssh/keys/ops", content=b"")
+    assert (validators.fault("keys", way, None), validators.fault("file", way, None)) == ("", "checked")
+
+
 def test_a_new_file_is_seen_among_the_others(checks: Checks) -> None:
     (checks.folder / "a").write_text("one\n")
     (checks.folder / "sub").mkdir()
