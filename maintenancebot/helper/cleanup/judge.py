@@ -7,7 +7,7 @@ import stat
 from .. import frames
 from ..files import globs, inodes, untouchable, walk
 from ..host import facts, usage
-from ..trash import exempt
+from ..trash import exempt, store
 from . import logrotate
 
 PACKED = re.compile(r"\.(gz|xz|zst|bz2|lz4|lzma|Z|tgz|zip)$")
@@ -25,6 +25,7 @@ class Surroundings:
         self.users = usage.Users(wanted).scan()
         self.managed = logrotate.read(now=now)
         self.exempt = exempt.keys(now)
+        self.half_made = store.half_made()
         self.mountpoints = frozenset(row["path"] for row in rows)
         self._fs_types = {row["id"]: row["type"] for row in rows}
         self._shared = {}  # device number -> whether others may use it out of sight
@@ -160,10 +161,11 @@ class Judge:
         if len(entry.name) + 3 > NAME_MAX:
             return "name_too_long"
         try:
-            os.stat(entry.name + b".gz", dir_fd=entry.folder, follow_symlinks=False)
+            there = os.stat(entry.name + b".gz", dir_fd=entry.folder, follow_symlinks=False)
         except OSError:
             return ""
-        return "target_exists"
+        is_ours = self.around.half_made.get(entry.path + ".gz") == (there.st_ino, there.st_mtime_ns)
+        return "" if is_ours else "target_exists"
 
     def _use(self, entry):
         if self.around.is_shared(entry):

@@ -135,6 +135,26 @@ def elsewhere(path, origin):
         raise
 
 
+def half_made():
+    """{path: (inode, mtime_ns)} of packed copies that a killed step left beside their file; reads only.
+
+    The next step removes each before it does anything else, so that none of them stands in the file's way.
+    """
+    found = {}
+    for place in existing():
+        for name in place.unsettled():
+            try:
+                item = place.item(name)
+            except walk.Refused:
+                continue
+            copy = item.record.get("copy") or {}
+            if item.record.get("state") == "intent" and item.held() is None and "ino" in copy:
+                found[copy["path"]] = (copy["ino"], copy.get("mtime_ns"))
+            item.close()
+        place.close()
+    return found
+
+
 def existing():
     """Each store of the host once, opened; the caller closes it. Makes nothing."""
     seen = set()

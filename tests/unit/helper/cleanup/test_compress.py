@@ -104,9 +104,8 @@ def test_without_nameless_files_it_goes_by_a_temporary_name(host: SmallHost, mon
     assert gzip.decompress(Path(os.fsdecode(path + b".gz")).read_bytes()) == TEXT
 
 
-def test_what_a_killed_compression_left_is_removed(host: SmallHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed after the copy got its name and before the file was moved, with a temporary file left as well."""
-    path = host.file("a.log", TEXT)
+def kill_before_the_file_is_moved(host: SmallHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compress what is due, and die when the first copy has its name and the file is still in its place."""
     (change,) = host.changes(compress=True)
     monkeypatch.setattr(store, "HOME", os.fsencode(host.home))
     monkeypatch.setattr(recovery, "_done", [True])
@@ -126,10 +125,36 @@ def test_what_a_killed_compression_left_is_removed(host: SmallHost, monkeypatch:
     assert sorted(os.listdir(host.logs)) == ["a.log", "a.log.gz"]
     monkeypatch.undo()
 
+
+def test_what_a_killed_compression_left_is_removed(host: SmallHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = host.file("a.log", TEXT)
+    kill_before_the_file_is_moved(host, monkeypatch)
     host.step("trash.trash.move", [])
     assert os.listdir(host.logs) == ["a.log"]
     assert Path(os.fsdecode(path)).read_bytes() == TEXT
     assert host.trash() == []
+
+
+def test_a_file_whose_compression_was_killed_is_compressed_by_the_next_run(
+    host: SmallHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = host.file("a.log", TEXT)
+    kill_before_the_file_is_moved(host, monkeypatch)
+    (one,) = host.compress()
+    assert (one["state"], one["reason"]) == ("done", "verified")
+    assert os.listdir(host.logs) == ["a.log.gz"]
+    assert gzip.decompress(Path(os.fsdecode(path + b".gz")).read_bytes()) == TEXT
+    assert len(host.trash()) == 1
+
+
+def test_a_copy_that_somebody_wrote_to_since_the_kill_stays(host: SmallHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = host.file("a.log", TEXT)
+    kill_before_the_file_is_moved(host, monkeypatch)
+    with open(path + b".gz", "ab") as stream:
+        stream.write(b"more")
+    assert host.changes(compress=True) == []
+    host.step("trash.trash.move", [])
+    assert sorted(os.listdir(host.logs)) == ["a.log", "a.log.gz"]
 
 
 def test_a_full_file_system_leaves_all_as_it_was(host: SmallHost, monkeypatch: pytest.MonkeyPatch) -> None:
